@@ -1,0 +1,132 @@
+# Build, install and test csm. `make help` lists the targets.
+#
+# PG_CONFIG chooses the PostgreSQL version: make PG_CONFIG=/usr/lib/postgresql/17/bin/pg_config
+#
+# Two passes in one file. The first knows the targets and needs no PostgreSQL, so that `make check` and `make demo`
+# work on a machine where pg_config is still missing. What compiles or installs runs in a second pass (PASS=build),
+# which includes PGXS; PGXS has a target `check` of its own, one more reason to keep it out of the first pass.
+
+PG_CONFIG ?= pg_config
+export PG_CONFIG
+
+ifneq ($(PASS),build)
+
+.DEFAULT_GOAL := all
+.NOTPARALLEL:
+# one build at a time in a tree, or two would write the same objects
+BUILD = flock Makefile $(MAKE) --no-print-directory PASS=build
+
+.PHONY: all install deps demo demo-stop check bench lint valgrind asan coverage format help
+
+all: ## build the library and the install script
+	+@$(BUILD) all
+
+install: ## install into the PostgreSQL that PG_CONFIG names
+	+@$(BUILD) install
+
+deps: ## install the Debian packages that are missing (else list them and stop)
+	@test/lib/deps.sh
+
+demo: ## private server with real complaints and a B2B world, a walk through the main job
+	@test/lib/deps.sh
+	+@$(BUILD) all
+	@test/demo/demo.sh
+
+demo-stop: ## stop the server that `make demo` left running
+	@test/lib/demo_stop.sh
+
+check: ## run every test (SUITE=regress|pgtap|isolation|tap|claims and ONLY=regex run a part)
+	@test/lib/deps.sh
+	@SUITE='$(SUITE)' ONLY='$(ONLY)' PRELOAD='$(PRELOAD)' KEEP='$(KEEP)' test/lib/check.sh
+
+bench: ## measure against hand-written SQL (FRESH=1 builds the data anew)
+	@test/lib/deps.sh
+	+@$(BUILD) all
+	@FRESH='$(FRESH)' test/bench/run.sh
+
+lint: ## compare symbols with SQL, check PL/pgSQL and install scripts (ANALYZE=1: gcc -fanalyzer too)
+	@test/lib/deps.sh
+	@ANALYZE='$(ANALYZE)' test/lib/lint.sh
+
+valgrind: ## run tests on a server under valgrind, fail on a finding in csm
+	@test/lib/deps.sh valgrind
+	@SUITE='$(SUITE)' ONLY='$(ONLY)' test/lib/instrumented.sh valgrind
+
+asan: ## run tests with address and undefined-behaviour sanitizers, fail on a finding in csm
+	@test/lib/deps.sh
+	@SUITE='$(SUITE)' ONLY='$(ONLY)' test/lib/instrumented.sh asan
+
+coverage: ## run tests and print which share of the C lines they reach
+	@test/lib/deps.sh
+	@SUITE='$(SUITE)' ONLY='$(ONLY)' test/lib/instrumented.sh coverage
+
+format: ## lay out the C sources as pgindent would
+	@test/lib/deps.sh format
+	clang-format -i src/*.c src/*.h
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1@\2/p' Makefile | awk -F@ '{ printf "%-10s %s\n", $$1, $$2 }'
+
+# clean, uninstall and single files belong to PGXS
+.DEFAULT:
+	+@$(BUILD) $@
+
+else
+
+EXTENSION := csm
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" csm.control)
+SOURCES := $(sort $(wildcard src/*.c))
+SQL_PARTS := $(sort $(wildcard sql/install/*.sql))
+INSTALL_SQL := csm--$(EXTVERSION).sql
+
+ifneq ($(SOURCES),)
+MODULE_big = csm
+OBJS = $(SOURCES:.c=.o)
+SHLIB_EXPORTS = exports.txt
+endif
+
+ifneq ($(SQL_PARTS),)
+DATA_built = $(INSTALL_SQL)
+endif
+DATA = $(filter-out sql/update/$(INSTALL_SQL),$(wildcard sql/update/*.sql))
+EXTRA_CLEAN = $(SOURCES:.c=.d) exports.txt exports.list .built-for
+
+# EXTRA_CFLAGS is for sanitizers and coverage
+PG_CPPFLAGS = -Isrc -DCSM_VERSION='"$(EXTVERSION)"' -MMD -MP
+PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers -Wshadow=local $(EXTRA_CFLAGS)
+
+# No LLVM bitcode: nothing here is worth inlining into a JIT-compiled query, and clang need not be installed.
+override with_llvm = no
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq ($(wildcard $(PGXS)),)
+$(error $(PG_CONFIG) names no PGXS makefile; run "make deps" or set PG_CONFIG)
+endif
+include $(PGXS)
+
+# A file of its own per object lists the headers it was made from: PGXS does not track headers.
+-include $(SOURCES:.c=.d)
+
+# Objects made for another server version or with other flags must not be linked with new ones.
+BUILT_FOR := $(shell $(PG_CONFIG) --version) $(CC) $(EXTRA_CFLAGS)
+.built-for: FORCE
+	@echo '$(BUILT_FOR)' | cmp -s - $@ || echo '$(BUILT_FOR)' > $@
+FORCE:
+.PHONY: FORCE
+
+$(OBJS): .built-for Makefile csm.control
+
+# The linker shows to the server only what SQL may call: every function declared by PG_FUNCTION_INFO_V1, its
+# pg_finfo_ record, and what the server looks up by name. PostgreSQL 15 does not hide symbols by itself.
+exports.txt: $(SOURCES) Makefile
+	@{ printf '%s\n' _PG_init Pg_magic_func; \
+	   sed -n 's/^PG_FUNCTION_INFO_V1(\([a-z0-9_]*\)).*/\1 pg_finfo_\1/p' $(SOURCES) | tr ' ' '\n'; } \
+	| awk '{ print $$1, NR }' > $@.tmp && mv $@.tmp $@
+
+# Parts are written as CREATE OR REPLACE where they also serve in update scripts. A fresh install takes the words out:
+# OR REPLACE would adopt an object that somebody planted before. The folder is a prerequisite, or a deleted part stays.
+$(INSTALL_SQL): $(SQL_PARTS) sql/install
+	@for part in $(SQL_PARTS); do cat $$part && echo || exit 1; done \
+	| sed 's/^CREATE OR REPLACE /CREATE /' > $@.tmp && mv $@.tmp $@
+
+endif

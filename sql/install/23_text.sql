@@ -1,0 +1,36 @@
+-- Search that may run below row-level security (src/csm_text.c, where the
+-- argument for LEAKPROOF stands).
+
+CREATE FUNCTION csm_private.text_support(internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'csm_text_support' LANGUAGE c STRICT;
+ALTER FUNCTION csm_private.text_support(internal) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.text_support(internal) FROM PUBLIC;
+COMMENT ON FUNCTION csm_private.text_support(internal) IS
+'Planner support of csm.matches and csm.contains: index condition, selectivity';
+
+-- Evaluated in index conditions, with the rights of whoever searches.
+CREATE FUNCTION csm_private.like_pattern(needle text) RETURNS text
+AS 'MODULE_PATHNAME', 'csm_like_pattern' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1;
+ALTER FUNCTION csm_private.like_pattern(text) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.like_pattern(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm_private.like_pattern(text) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm_private.like_pattern(text) IS
+'LIKE pattern for a literal substring: %needle% with %, _ and \ escaped; NULL for NULL';
+
+CREATE FUNCTION csm.matches(document tsvector, query tsquery) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_matches' LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 4
+SUPPORT csm_private.text_support;
+ALTER FUNCTION csm.matches(tsvector, tsquery) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm.matches(tsvector, tsquery) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm.matches(tsvector, tsquery) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm.matches(tsvector, tsquery) IS
+'document @@ query, but able to use a GIN or GiST index below row-level security; NULL if either is NULL';
+
+CREATE FUNCTION csm.contains(haystack text, needle text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_contains' LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 8
+SUPPORT csm_private.text_support;
+ALTER FUNCTION csm.contains(text, text) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm.contains(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm.contains(text, text) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm.contains(text, text) IS
+'Whether needle stands literally in haystack, case folded as the database''s collation does; no wildcards, an empty needle is everywhere, NULL if either is NULL. Uses a pg_trgm index when the needle is known and has three letters or digits in a row';

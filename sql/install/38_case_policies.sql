@@ -1,0 +1,224 @@
+-- Who sees and works on a case: the one place where it is said.
+--
+-- The rule is an OR of arms over the columns of csm.cases, without a
+-- sub-select, so that the planner can answer each arm from the index on its
+-- key.  It stands three times in the catalogue, for one action each, because a
+-- policy stores a parsed expression; it is written once, here.
+
+CREATE FUNCTION csm_private.case_arms(action text, arms text, alias text DEFAULT '') RETURNS text
+LANGUAGE plpgsql IMMUTABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    customer CONSTANT text := '
+        csm.account_allows({c}account_id, {c}opened_at, {a})
+     OR csm.requester_allows({c}requester_id, {c}branch, {c}account_id, {a})
+     OR csm.opener_allows({c}opened_by, {c}branch, {c}account_id, {a})
+     OR csm.partner_allows({c}partner_account_id, {c}account_id, {a})
+     OR csm.partner_contact_allows({c}partner_contact_id, {c}account_id, {a})
+     OR csm.household_allows({c}household_id, {a})
+     OR csm.internal_contact_allows({c}internal_contact_id, {c}branch, {a})
+     OR csm.shared_case_allows({c}id, {a})';
+    counterparty CONSTANT text := '
+        ({c}submitted_at IS NOT NULL AND csm.counterparty_allows({c}counterparty_account_id, {c}opened_at, {a}))
+     OR ({c}submitted_at IS NOT NULL AND csm.counterparty_contact_allows({c}counterparty_contact_id, {a}))';
+    -- Staff by team reach through the account, requester and household arms.
+    staff CONSTANT text := '
+        csm.all_in({c}tenant_id, {c}branch, {a})
+     OR csm.organization_allows({c}service_organization_id, {c}branch, {a})';
+    rule text;
+BEGIN
+    rule := CASE arms
+        WHEN 'everyone' THEN staff || ' OR ' || customer || ' OR ' || counterparty
+        WHEN 'operator' THEN staff || '
+     OR csm.account_allows({c}account_id, {c}opened_at, {a})
+     OR csm.requester_allows({c}requester_id, {c}branch, {c}account_id, {a})
+     OR csm.opener_allows({c}opened_by, {c}branch, {c}account_id, {a})
+     OR csm.household_allows({c}household_id, {a})
+     OR csm.internal_contact_allows({c}internal_contact_id, {c}branch, {a})'
+        WHEN 'customer' THEN customer
+        WHEN 'counterparty' THEN counterparty
+    END;
+    rule := replace(rule, '{a}', quote_literal(action));
+    RETURN replace(rule, '{c}', alias);
+END $$;
+ALTER FUNCTION csm_private.case_arms(text, text, text) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.case_arms(text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION csm_private.case_arms(text, text, text) IS
+'Install scripts only: text of the visibility rule for an action; arms everyone, operator, customer or counterparty';
+
+-- May the portal open this case?  Checked after the trigger has filled in what
+-- was left out; false for a hidden and for a missing reference alike, so that a
+-- foreign key never speaks to a portal role.
+CREATE FUNCTION csm_private.may_open(c csm.cases) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    me CONSTANT bigint := csm.current_user_id();
+    at_time CONSTANT timestamptz := statement_timestamp();
+BEGIN
+    IF me IS NULL OR c.opened_by IS DISTINCT FROM me OR c.asset_id IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    IF c.branch = 'b2b' THEN
+        IF c.requester_id = me THEN
+            IF NOT (csm.opener_allows(me, 'b2b', c.account_id, 'case_create')
+                    OR csm.account_allows(c.account_id, 'case_create')) THEN
+                RETURN false;
+            END IF;
+        ELSIF NOT csm.account_allows(c.account_id, 'case_create')
+              OR NOT EXISTS (SELECT FROM csm.contacts k
+                             WHERE k.user_id = c.requester_id AND k.account_id = c.account_id
+                               AND k.tenant_id = c.tenant_id
+                               AND (k.valid_during IS NULL OR k.valid_during @> at_time)) THEN
+            RETURN false;
+        END IF;
+    ELSIF NOT csm.requester_allows(c.requester_id, c.branch, NULL, 'case_create') THEN
+        RETURN false;
+    END IF;
+    IF c.counterparty_account_id IS NOT NULL
+       AND NOT EXISTS (SELECT FROM csm.account_relationships r
+                       WHERE r.tenant_id = c.tenant_id AND r.type = 'trades_with'
+                         AND (r.partner_account_id, r.customer_account_id) IN
+                             ((c.account_id, c.counterparty_account_id), (c.counterparty_account_id, c.account_id))
+                         AND (r.valid_during IS NULL OR r.valid_during @> at_time)) THEN
+        RETURN false;
+    END IF;
+    IF c.partner_account_id IS NOT NULL
+       AND NOT EXISTS (SELECT FROM csm.account_relationships r
+                       WHERE r.tenant_id = c.tenant_id AND r.type = 'partner_of'
+                         AND r.partner_account_id = c.partner_account_id
+                         AND (r.valid_during IS NULL OR r.valid_during @> at_time)
+                         AND (r.customer_account_id = c.account_id
+                              OR r.include_descendants
+                                 AND c.account_id IN (SELECT csm_private.subtree(r.customer_account_id, r.tenant_id)))) THEN
+        RETURN false;
+    END IF;
+    IF c.partner_contact_id IS NOT NULL
+       AND NOT EXISTS (SELECT FROM csm.contacts k
+                       WHERE k.id = c.partner_contact_id AND k.tenant_id = c.tenant_id
+                         AND k.account_id = c.partner_account_id
+                         AND (k.valid_during IS NULL OR k.valid_during @> at_time)) THEN
+        RETURN false;
+    END IF;
+    RETURN c.product_id IS NULL
+        OR EXISTS (SELECT FROM csm.products p WHERE p.id = c.product_id AND p.tenant_id = c.tenant_id AND p.active);
+END $$;
+ALTER FUNCTION csm_private.may_open(csm.cases) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.may_open(csm.cases) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm_private.may_open(csm.cases) TO csm_portal, csm_agent;
+COMMENT ON FUNCTION csm_private.may_open(csm.cases) IS
+'Whether the signed-in person may open this case for this requester and account, and every reference in it is one that he may make';
+
+DO $$
+DECLARE
+    reads CONSTANT text := csm_private.case_arms('case_read', 'everyone');
+    works CONSTANT text := csm_private.case_arms('case_work', 'operator');
+    creates CONSTANT text := csm_private.case_arms('case_create', 'operator');
+BEGIN
+    EXECUTE format('CREATE POLICY cases_select ON csm.cases FOR SELECT '
+                   'TO csm_portal, csm_agent, csm_reporter, csm_admin USING (%s)', reads);
+    EXECUTE format('CREATE POLICY cases_update ON csm.cases FOR UPDATE TO csm_agent USING (%s)', works);
+    EXECUTE format('CREATE POLICY cases_insert_agent ON csm.cases FOR INSERT TO csm_agent WITH CHECK (%s)', creates);
+    CREATE POLICY cases_insert ON csm.cases FOR INSERT TO csm_portal WITH CHECK (csm_private.may_open(cases));
+    CREATE POLICY cases_insert_own ON csm.cases FOR INSERT TO csm_agent WITH CHECK (csm_private.may_open(cases));
+
+    -- The same rule for a row in hand: functions that write as csm_owner ask
+    -- it, and children that only one side may read.
+    EXECUTE format($f$
+        CREATE FUNCTION csm_private.case_allows(c csm.cases, action text) RETURNS boolean
+        LANGUAGE sql STABLE PARALLEL SAFE
+        BEGIN ATOMIC
+            SELECT coalesce(c.tenant_id = csm.current_tenant_id() AND CASE action
+                WHEN 'case_read' THEN %s
+                WHEN 'case_comment' THEN %s
+                WHEN 'case_decide' THEN %s
+                WHEN 'case_work' THEN %s
+                ELSE false END, false);
+        END $f$,
+        csm_private.case_arms('case_read', 'everyone', 'c.'),
+        csm_private.case_arms('case_comment', 'everyone', 'c.'),
+        csm_private.case_arms('case_decide', 'everyone', 'c.'),
+        csm_private.case_arms('case_work', 'operator', 'c.'));
+    EXECUTE format($f$
+        CREATE FUNCTION csm_private.case_side_allows(c csm.cases, side text) RETURNS boolean
+        LANGUAGE sql STABLE PARALLEL SAFE
+        BEGIN ATOMIC
+            SELECT coalesce(CASE side WHEN 'customer' THEN %s WHEN 'counterparty' THEN %s ELSE false END, false)
+                OR coalesce(%s, false);
+        END $f$,
+        csm_private.case_arms('case_read', 'customer', 'c.'),
+        csm_private.case_arms('case_read', 'counterparty', 'c.'),
+        csm_private.case_arms('case_work', 'operator', 'c.'));
+END $$;
+ALTER FUNCTION csm_private.case_allows(csm.cases, text) OWNER TO csm_owner;
+ALTER FUNCTION csm_private.case_side_allows(csm.cases, text) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.case_allows(csm.cases, text), csm_private.case_side_allows(csm.cases, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm_private.case_allows(csm.cases, text), csm_private.case_side_allows(csm.cases, text)
+    TO csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm_private.case_allows(csm.cases, text) IS
+'The rule of the policies of csm.cases for one row: case_read, case_comment, case_decide or case_work';
+COMMENT ON FUNCTION csm_private.case_side_allows(csm.cases, text) IS
+'Whether the signed-in person reads what belongs to one side (customer, counterparty) of the case, or works on the case';
+
+-- Children follow their case: the EXISTS runs under the policies of csm.cases.
+-- Entries carry the branch, so that staff who see all of it need no look-up.
+CREATE POLICY case_entries_select ON csm.case_entries FOR SELECT TO csm_portal, csm_agent, csm_admin
+    USING (CASE visibility
+        WHEN 'shared' THEN csm.all_in(tenant_id, branch, 'case_read')
+            OR EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_entries.tenant_id)
+        WHEN 'internal' THEN csm.all_in(tenant_id, branch, 'case_work')
+            OR EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_entries.tenant_id
+                       AND csm_private.case_allows(c, 'case_work'))
+        ELSE csm.all_in(tenant_id, branch, 'case_work')
+            OR EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_entries.tenant_id
+                       AND csm_private.case_side_allows(c, case_entries.side))
+        END);
+CREATE POLICY case_entries_insert ON csm.case_entries FOR INSERT TO csm_portal, csm_agent
+    WITH CHECK (author_id = csm.current_user_id()
+        AND EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_entries.tenant_id
+                    AND csm_private.case_allows(c, CASE visibility WHEN 'internal' THEN 'case_work' ELSE 'case_comment' END)));
+CREATE POLICY case_parties_select ON csm.case_parties FOR SELECT TO csm_portal, csm_agent, csm_admin
+    USING (EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_parties.tenant_id));
+CREATE POLICY case_parties_write ON csm.case_parties FOR ALL TO csm_agent
+    USING (EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_parties.tenant_id
+                   AND csm_private.case_allows(c, 'case_work')));
+CREATE POLICY case_internal_all ON csm.case_internal FOR ALL TO csm_agent
+    USING (EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_internal.tenant_id
+                   AND csm_private.case_allows(c, 'case_work')));
+CREATE POLICY case_side_fields_select ON csm.case_side_fields FOR SELECT TO csm_portal, csm_agent
+    USING (EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_side_fields.tenant_id
+                   AND csm_private.case_side_allows(c, case_side_fields.side)));
+
+GRANT SELECT ON csm.cases, csm.case_entries, csm.case_parties TO csm_portal, csm_agent, csm_admin;
+GRANT SELECT ON csm.case_side_fields TO csm_portal, csm_agent;
+GRANT SELECT, INSERT, UPDATE ON csm.case_internal TO csm_agent;
+GRANT SELECT (id, tenant_id, number, branch, case_type, state, state_class, priority, impact, urgency, language, channel,
+              account_id, counterparty_account_id, partner_account_id, service_organization_id, product_id, asset_id,
+              entitlement_id, assigned_group_id, assigned_to, parent_id, resolution_code, needs_attention, opened_at,
+              submitted_at, resolved_at, closed_at, updated_at, first_response_at, reopen_count, reassignment_count)
+    ON csm.cases TO csm_reporter;
+GRANT INSERT (case_type, subject, description, priority, channel, requester_id, account_id, counterparty_account_id,
+              partner_account_id, partner_contact_id, product_id, asset_id, attributes) ON csm.cases TO csm_portal, csm_agent;
+GRANT INSERT (household_id, internal_contact_id, service_organization_id, counterparty_contact_id, impact, urgency, language,
+              assigned_group_id, assigned_to, parent_id),
+      UPDATE (case_type, subject, description, priority, impact, urgency, language, channel, state, counterparty_contact_id,
+              partner_account_id, partner_contact_id, internal_contact_id, service_organization_id, household_id, product_id,
+              asset_id, entitlement_id, assigned_group_id, assigned_to, parent_id, resolution_code, resolution_notes,
+              needs_attention, attributes) ON csm.cases TO csm_agent;
+GRANT INSERT (case_id, body, visibility, idempotency_key) ON csm.case_entries TO csm_portal, csm_agent;
+GRANT INSERT (case_id, user_id, account_id, capabilities, valid_during), UPDATE (capabilities, valid_during)
+    ON csm.case_parties TO csm_agent;
+
+COMMENT ON POLICY cases_select ON csm.cases IS 'V1 to V9: whoever has case_read through any arm';
+COMMENT ON POLICY cases_update ON csm.cases IS 'Staff with case_work; the machine judges the rest';
+COMMENT ON POLICY cases_insert ON csm.cases IS 'Who may open a case for himself or another, with references he may make';
+COMMENT ON POLICY cases_insert_own ON csm.cases IS 'Staff open their own cases as everybody does';
+COMMENT ON POLICY cases_insert_agent ON csm.cases IS 'Staff with case_create open cases for customers in their reach';
+COMMENT ON POLICY case_entries_select ON csm.case_entries IS 'Shared: all who see the case; internal: staff who work on it; private: one side and staff who work on it';
+COMMENT ON POLICY case_entries_insert ON csm.case_entries IS 'Whoever may comment, in his own name; work notes by staff who work on the case';
+COMMENT ON POLICY case_parties_select ON csm.case_parties IS 'All who see the case';
+COMMENT ON POLICY case_parties_write ON csm.case_parties IS 'Staff who work on the case';
+COMMENT ON POLICY case_internal_all ON csm.case_internal IS 'Staff who work on the case';
+COMMENT ON POLICY case_side_fields_select ON csm.case_side_fields IS 'One side, and staff who work on the case';

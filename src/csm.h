@@ -1,0 +1,180 @@
+/*
+ * csm.h
+ *	  What the files of csm offer to one another, grouped by the file that
+ *	  defines it.  README.md beside this file tells lifetimes and who may
+ *	  call whom.
+ */
+#ifndef CSM_H
+#define CSM_H
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+#include "utils/array.h"
+#include "utils/palloc.h"
+
+/* Actions, in the order of their bits; csm_access.c has their names. */
+typedef enum CsmAction
+{
+	CSM_CASE_READ,
+	CSM_CASE_COMMENT,
+	CSM_CASE_CREATE,
+	CSM_CASE_DECIDE,
+	CSM_CONTACT_READ,
+	CSM_CONTACT_MANAGE,
+	CSM_PRODUCT_READ,
+	CSM_PRODUCT_MANAGE,
+	CSM_ENTITLEMENT_READ,
+	CSM_ACCOUNT_MANAGE,
+	CSM_PERSON_MANAGE,
+	CSM_CASE_WORK,
+	CSM_CONFIGURE,
+	CSM_ACTIONS
+} CsmAction;
+
+typedef uint16 CsmActionBits;
+
+#define CSM_BIT(action) ((CsmActionBits) (1 << (action)))
+
+typedef enum CsmBranch
+{
+	CSM_B2B,
+	CSM_B2C,
+	CSM_INTERNAL,
+	CSM_BRANCHES
+} CsmBranch;
+
+/* The arrays that a predicate's index condition can use; see csm_map.c. */
+typedef enum CsmKeySet
+{
+	CSM_SET_ACCOUNTS,
+	CSM_SET_ACCOUNTS_KNOWN,
+	CSM_SET_REQUESTERS,
+	CSM_SET_OPENERS,
+	CSM_SET_INTERNAL_CONTACTS,
+	CSM_SET_PARTNER_ACCOUNTS,
+	CSM_SET_PARTNER_CONTACTS,
+	CSM_SET_HOUSEHOLDS,
+	CSM_SET_ORGANIZATIONS,
+	CSM_SET_SHARED_CASES,
+	CSM_SET_COUNTERPARTIES,
+	CSM_SET_COUNTERPARTY_CONTACTS,
+	CSM_SETS
+} CsmKeySet;
+
+typedef struct CsmMap CsmMap;
+
+/* What a row of csm.cases says about who is who on it; 0 stands for NULL. */
+typedef struct CsmCaseKeys
+{
+	int64		id;
+	int64		tenant_id;
+	CsmBranch	branch;
+	int64		requester_id;
+	int64		opened_by;
+	int64		account_id;
+	int64		household_id;
+	int64		counterparty_account_id;
+	int64		counterparty_contact_id;
+	int64		partner_account_id;
+	int64		partner_contact_id;
+	int64		internal_contact_id;
+	int64		service_organization_id;
+	int64		assigned_to;
+	TimestampTz opened_at;
+	bool		submitted;
+} CsmCaseKeys;
+
+/* csm_session.c */
+extern bool csm_importing;
+extern int	csm_map_memory;		/* kB */
+extern uint64 csm_session_generation;	/* grows when identity or persona is set */
+
+extern void csm_session_init(void);
+extern bool csm_session_claims(int64 *user_id);	/* setting honoured? 0: nobody */
+extern const char *csm_session_persona(void);	/* NULL: all personas */
+extern const char *csm_session_tenant_key(void);	/* NULL: not set */
+extern bool csm_session_staff_side(void);
+extern bool csm_is_restoring(void);
+
+/* csm_signal.c */
+#define CSM_ANCHORS 256
+
+typedef enum CsmSignalKind
+{
+	CSM_SIGNAL_USER,
+	CSM_SIGNAL_ACCOUNT,
+	CSM_SIGNAL_TREE,
+	CSM_SIGNAL_RELATION,
+	CSM_SIGNAL_PARTY,
+	CSM_SIGNAL_HOUSEHOLD,
+	CSM_SIGNAL_ORGANIZATION,
+	CSM_SIGNAL_CONFIG,
+	CSM_SIGNAL_MACHINE,
+	CSM_SIGNAL_LOGIN,
+	CSM_SIGNAL_TENANT,
+	CSM_SIGNAL_TENANTS,
+	CSM_SIGNAL_KINDS
+} CsmSignalKind;
+
+/* How often each anchor was signalled to this backend, and all together. */
+extern uint32 csm_signal_count[CSM_ANCHORS];
+extern uint64 csm_signal_total;
+
+extern void csm_signal_init(void);
+extern int	csm_signal_anchor(CsmSignalKind kind, uint64 key);
+extern int	csm_signal_anchor_text(CsmSignalKind kind, const char *key);
+extern void csm_signal_watch(void);
+
+/* csm_spi.c: the only file that speaks SPI */
+typedef struct CsmQuery CsmQuery;
+typedef void (*CsmRowCallback) (void *arg, int nrows);
+
+extern Oid	csm_owner_oid(bool missing_ok);
+
+/* csm_map.c */
+extern CsmMap *csm_map_current(void);	/* NULL: nobody */
+extern int64 csm_map_user(const CsmMap *map);
+extern int64 csm_map_tenant(const CsmMap *map);
+extern int64 csm_guest_tenant(void);
+extern int64 csm_only_tenant(int *count);
+extern bool csm_map_all(const CsmMap *map, int64 tenant_id, CsmBranch branch, CsmAction action);
+extern bool csm_map_account(const CsmMap *map, int64 account_id, CsmAction action);
+extern bool csm_map_account_since(const CsmMap *map, int64 account_id, TimestampTz opened_at, CsmAction action);
+extern bool csm_map_account_known(const CsmMap *map, int64 account_id);
+extern bool csm_map_requester(const CsmMap *map, int64 requester_id, CsmBranch branch, int64 account_id, CsmAction action);
+extern bool csm_map_opener(const CsmMap *map, int64 opened_by, CsmBranch branch, int64 account_id, CsmAction action);
+extern bool csm_map_internal_contact(const CsmMap *map, int64 user_id, CsmBranch branch, CsmAction action);
+extern bool csm_map_partner(const CsmMap *map, int64 partner_account_id, int64 account_id, CsmAction action);
+extern bool csm_map_partner_contact(const CsmMap *map, int64 contact_id, int64 account_id, CsmAction action);
+extern bool csm_map_household(const CsmMap *map, int64 household_id, CsmAction action);
+extern bool csm_map_organization(const CsmMap *map, int64 organization_id, CsmBranch branch, CsmAction action);
+extern bool csm_map_shared_case(const CsmMap *map, int64 case_id, CsmAction action);
+extern bool csm_map_counterparty(const CsmMap *map, int64 account_id, TimestampTz opened_at, CsmAction action);
+extern bool csm_map_counterparty_contact(const CsmMap *map, int64 contact_id, CsmAction action);
+
+/* Sorted keys for which a predicate can be true; memory belongs to the map. */
+extern int	csm_map_keys(CsmMap *map, CsmKeySet set, CsmAction action, const int64 **keys);
+/* Whether a key is among them, without building the array. */
+extern bool csm_map_has_key(CsmMap *map, CsmKeySet set, CsmAction action, int64 key);
+/* At most how many there are, without building the array. */
+extern int	csm_map_key_count(CsmMap *map, CsmKeySet set, CsmAction action);
+
+/* csm_access.c */
+extern int	csm_action_from_name(const char *name, int len);	/* -1: unknown */
+extern int	csm_branch_from_name(const char *name, int len);	/* -1: unknown */
+
+/* csm_actor.c */
+#define CSM_ACTOR_REQUESTER		0x001
+#define CSM_ACTOR_CUSTOMER		0x002
+#define CSM_ACTOR_CLAIMANT		0x004
+#define CSM_ACTOR_RESPONDENT	0x008
+#define CSM_ACTOR_PARTNER		0x010
+#define CSM_ACTOR_AGENT			0x020
+#define CSM_ACTOR_ASSIGNEE		0x040
+#define CSM_ACTOR_MANAGER		0x080
+#define CSM_ACTOR_SYSTEM		0x100
+
+extern uint32 csm_case_actors(const CsmCaseKeys *keys);
+extern uint32 csm_actor_from_name(const char *name);	/* 0: unknown */
+
+#endif							/* CSM_H */

@@ -1,0 +1,204 @@
+/*
+ * csm_case_row.c
+ *	  A row of csm.cases as C code handles it: by column, not by position.
+ *
+ * Where the columns stand is looked up by name and kept.  The kept answer is
+ * compared with the names of every row type that comes along, so that it holds
+ * after ALTER TABLE, and after DROP and CREATE EXTENSION in one session.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "csm_case_row.h"
+
+static const char *const names[CASE_COLUMNS] = {
+#define X(name) [CASE_##name] = #name,
+	CSM_CASE_COLUMN_LIST(X)
+#undef X
+};
+
+static int	places[CASE_COLUMNS];
+
+const char *
+csm_case_column_name(CsmCaseColumn column)
+{
+	return names[column];
+}
+
+int
+csm_case_column_from_name(const char *name)
+{
+	for (int i = 0; i < CASE_COLUMNS; i++)
+	{
+		if (strcmp(names[i], name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+static bool
+stands_at(TupleDesc desc, int place, const char *name)
+{
+	Form_pg_attribute att;
+
+	if (place >= desc->natts)
+		return false;
+	att = TupleDescAttr(desc, place);
+	return !att->attisdropped && strcmp(NameStr(att->attname), name) == 0;
+}
+
+static const int *
+find_columns(TupleDesc desc)
+{
+	for (int i = 0; i < CASE_COLUMNS; i++)
+	{
+		if (stands_at(desc, places[i], names[i]))
+			continue;
+		for (places[i] = 0; places[i] < desc->natts; places[i]++)
+		{
+			if (stands_at(desc, places[i], names[i]))
+				break;
+		}
+		if (places[i] == desc->natts)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("csm.cases has no column \"%s\"", names[i]),
+					 errhint("Restore the column, or update the extension.")));
+	}
+	return places;
+}
+
+void
+csm_case_row_open(CsmCaseRow *row, HeapTuple tuple, TupleDesc desc)
+{
+	row->desc = desc;
+	row->at = find_columns(desc);
+	row->values = (Datum *) palloc(desc->natts * sizeof(Datum));
+	row->nulls = (bool *) palloc(desc->natts * sizeof(bool));
+	heap_deform_tuple(tuple, desc, row->values, row->nulls);
+}
+
+/* The row as a tuple that stands where "like" stands. */
+HeapTuple
+csm_case_row_form(const CsmCaseRow *row, HeapTuple like)
+{
+	HeapTuple	tuple = heap_form_tuple(row->desc, row->values, row->nulls);
+
+	tuple->t_data->t_ctid = like->t_data->t_ctid;
+	tuple->t_self = like->t_self;
+	tuple->t_tableOid = like->t_tableOid;
+	return tuple;
+}
+
+int64
+csm_case_row_id(const CsmCaseRow *row, CsmCaseColumn column)
+{
+	return csm_case_row_null(row, column) ? 0 : DatumGetInt64(csm_case_row_value(row, column));
+}
+
+char *
+csm_case_row_text(const CsmCaseRow *row, CsmCaseColumn column)
+{
+	return csm_case_row_null(row, column) ? NULL : TextDatumGetCString(csm_case_row_value(row, column));
+}
+
+void
+csm_case_row_set_text(CsmCaseRow *row, CsmCaseColumn column, const char *value)
+{
+	csm_case_row_set(row, column, CStringGetTextDatum(value));
+}
+
+/* Sets a column of any type from its text; NULL clears it. */
+void
+csm_case_row_parse(CsmCaseRow *row, CsmCaseColumn column, const char *value)
+{
+	Form_pg_attribute att = TupleDescAttr(row->desc, row->at[column]);
+	Oid			input;
+	Oid			param;
+
+	if (value == NULL)
+	{
+		csm_case_row_set_null(row, column);
+		return;
+	}
+	getTypeInputInfo(att->atttypid, &input, &param);
+	csm_case_row_set(row, column,
+					 OidInputFunctionCall(input, pstrdup(value), param, att->atttypmod));
+}
+
+void
+csm_case_row_copy(CsmCaseRow *to, const CsmCaseRow *from, CsmCaseColumn column)
+{
+	to->values[to->at[column]] = from->values[from->at[column]];
+	to->nulls[to->at[column]] = from->nulls[from->at[column]];
+}
+
+/* Long text that nobody touched is the same pointer, and is not read. */
+bool
+csm_case_row_changed(const CsmCaseRow *before, const CsmCaseRow *after, CsmCaseColumn column)
+{
+	Form_pg_attribute att = TupleDescAttr(after->desc, after->at[column]);
+	bool		was_null = csm_case_row_null(before, column);
+	bool		is_null = csm_case_row_null(after, column);
+	Datum		was = csm_case_row_value(before, column);
+	Datum		is = csm_case_row_value(after, column);
+
+	if (was_null || is_null)
+		return was_null != is_null;
+	if (att->attlen == -1 &&
+		VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(was)) &&
+		VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(is)) &&
+		memcmp(DatumGetPointer(was), DatumGetPointer(is), VARSIZE_EXTERNAL(DatumGetPointer(was))) == 0)
+		return false;
+	return !datum_image_eq(was, is, att->attbyval, att->attlen);
+}
+
+/* Null, or text without a visible character. */
+bool
+csm_case_row_blank(const CsmCaseRow *row, CsmCaseColumn column)
+{
+	if (csm_case_row_null(row, column))
+		return true;
+	if (TupleDescAttr(row->desc, row->at[column])->attlen != -1)
+		return false;
+	for (const char *c = csm_case_row_text(row, column); *c; c++)
+	{
+		if (!isspace((unsigned char) *c))
+			return false;
+	}
+	return true;
+}
+
+void
+csm_case_row_keys(const CsmCaseRow *row, CsmCaseKeys *keys)
+{
+	text	   *branch = csm_case_row_null(row, CASE_branch) ? NULL :
+		DatumGetTextPP(csm_case_row_value(row, CASE_branch));
+
+	keys->id = csm_case_row_id(row, CASE_id);
+	keys->tenant_id = csm_case_row_id(row, CASE_tenant_id);
+	keys->branch = branch == NULL ? CSM_BRANCHES :
+		csm_branch_from_name(VARDATA_ANY(branch), VARSIZE_ANY_EXHDR(branch));
+	keys->requester_id = csm_case_row_id(row, CASE_requester_id);
+	keys->opened_by = csm_case_row_id(row, CASE_opened_by);
+	keys->account_id = csm_case_row_id(row, CASE_account_id);
+	keys->household_id = csm_case_row_id(row, CASE_household_id);
+	keys->counterparty_account_id = csm_case_row_id(row, CASE_counterparty_account_id);
+	keys->counterparty_contact_id = csm_case_row_id(row, CASE_counterparty_contact_id);
+	keys->partner_account_id = csm_case_row_id(row, CASE_partner_account_id);
+	keys->partner_contact_id = csm_case_row_id(row, CASE_partner_contact_id);
+	keys->internal_contact_id = csm_case_row_id(row, CASE_internal_contact_id);
+	keys->service_organization_id = csm_case_row_id(row, CASE_service_organization_id);
+	keys->assigned_to = csm_case_row_id(row, CASE_assigned_to);
+	keys->opened_at = csm_case_row_null(row, CASE_opened_at) ? 0 :
+		DatumGetTimestampTz(csm_case_row_value(row, CASE_opened_at));
+	keys->submitted = !csm_case_row_null(row, CASE_submitted_at);
+}

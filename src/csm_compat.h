@@ -1,0 +1,33 @@
+/*
+ * csm_compat.h
+ *	  Every difference between PostgreSQL 15 and 18 that csm meets, and
+ *	  nothing else.
+ */
+#ifndef CSM_COMPAT_H
+#define CSM_COMPAT_H
+
+#if PG_VERSION_NUM < 150000
+#error "csm needs PostgreSQL 15 or later"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 16: check hooks allocate with guc_malloc, which survives an error in the caller. */
+#if PG_VERSION_NUM >= 160000
+#define csm_guc_malloc(size) guc_malloc(LOG, (size))
+#define csm_guc_free(ptr) guc_free(ptr)
+#else
+#define csm_guc_malloc(size) malloc(size)
+#define csm_guc_free(ptr) free(ptr)
+#endif
+
+/* 17: the virtual transaction id became a struct in PGPROC. */
+#if PG_VERSION_NUM >= 170000
+#define csm_lxid(proc) ((proc)->vxid.lxid)
+#else
+#define csm_lxid(proc) ((proc)->lxid)
+#endif
+
+#endif							/* CSM_COMPAT_H */

@@ -1,0 +1,536 @@
+/*
+ * csm_map.c
+ *	  The access map of a person: its lifetime, and the look-ups in it.
+ *
+ * A backend keeps the maps of several people, least recently used first out,
+ * because a pooled connection serves many.  The map of the current statement
+ * is found once per statement: comparing the statement's key costs a few
+ * instructions, and everything else is behind it.
+ *
+ * Why a map that is found may be used:
+ *	- the statement began within [valid_from, valid_until): validity ranges
+ *	  that begin or end need no write to take effect;
+ *	- no anchor it depends on was signalled since before it was read (a signal
+ *	  that comes during the reading leaves it suspect, so the next statement
+ *	  reads again);
+ *	- it was read under the latest snapshot.  A map that could not be (parallel
+ *	  mode, REPEATABLE READ and above) is provisional and ends with the
+ *	  transaction, under READ COMMITTED with the statement.
+ * A map is built whole in a context of its own and put in place as the last
+ * step; an error half way leaves nothing behind.
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/snapmgr.h"
+
+#include "csm.h"
+#include "csm_compat.h"
+#include "csm_map.h"
+#include "csm_spi.h"
+
+/* What makes two calls belong to one statement of one person. */
+typedef struct StatementKey
+{
+	TimestampTz started;
+	uint64		generation;
+	LocalTransactionId lxid;
+	Oid			role;
+	TransactionId xmin;
+	TransactionId xmax;
+	uint32		xcnt;
+	CommandId	curcid;
+} StatementKey;
+
+static StatementKey current_key;
+static CsmMap *current = NULL;
+static bool current_known = false;
+
+static dlist_head maps = DLIST_STATIC_INIT(maps);
+static MemoryContext maps_context = NULL;
+
+/* Size class for which the cached plans of this session were made. */
+static int	planned_class = -1;
+
+static inline void
+statement_key(StatementKey *key)
+{
+	key->started = GetCurrentStatementStartTimestamp();
+	key->generation = csm_session_generation;
+	key->lxid = csm_lxid(MyProc);
+	key->role = GetOuterUserId();
+	if (ActiveSnapshotSet())
+	{
+		Snapshot	snapshot = GetActiveSnapshot();
+
+		key->xmin = snapshot->xmin;
+		key->xmax = snapshot->xmax;
+		key->xcnt = snapshot->xcnt;
+		key->curcid = snapshot->curcid;
+	}
+	else
+	{
+		key->xmin = key->xmax = InvalidTransactionId;
+		key->xcnt = 0;
+		key->curcid = InvalidCommandId;
+	}
+}
+
+static inline bool
+same_statement(const StatementKey *a, const StatementKey *b)
+{
+	return a->started == b->started && a->generation == b->generation &&
+		a->lxid == b->lxid && a->role == b->role && a->xmin == b->xmin &&
+		a->xmax == b->xmax && a->xcnt == b->xcnt && a->curcid == b->curcid;
+}
+
+void
+csm_map_suspect(int anchor)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &maps)
+	{
+		CsmMap	   *map = dlist_container(CsmMap, lru, iter.cur);
+
+		if (map->watch[anchor / 64] & (UINT64CONST(1) << (anchor % 64)))
+			map->suspect = true;
+	}
+}
+
+void
+csm_map_suspect_all(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &maps)
+		dlist_container(CsmMap, lru, iter.cur)->suspect = true;
+}
+
+static void
+drop_map(CsmMap *map)
+{
+	if (map == current)
+	{
+		current = NULL;
+		current_known = false;
+	}
+	dlist_delete(&map->lru);
+	MemoryContextDelete(map->context);
+}
+
+static bool
+usable(const CsmMap *map, const StatementKey *key)
+{
+	if (map->suspect || key->started < map->valid_from || key->started >= map->valid_until)
+		return false;
+	if (!map->provisional)
+		return true;
+	return map->lxid == key->lxid && IsolationUsesXactSnapshot();
+}
+
+/* The usable map of a person; out-of-date ones are dropped on the way. */
+static CsmMap *
+find_map(int64 user_id, bool staff_side, const char *persona, const StatementKey *key)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &maps)
+	{
+		CsmMap	   *map = dlist_container(CsmMap, lru, iter.cur);
+
+		if (map->user_id != user_id || map->staff_side != staff_side ||
+			strcmp(map->persona, persona) != 0)
+			continue;
+		if (usable(map, key))
+		{
+			dlist_move_head(&maps, &map->lru);
+			return map;
+		}
+		drop_map(map);
+	}
+	return NULL;
+}
+
+/* The map just made stays, however large. */
+static void
+trim_maps(void)
+{
+	Size		limit = (Size) csm_map_memory * 1024;
+
+	while (MemoryContextMemAllocated(maps_context, true) > limit)
+	{
+		CsmMap	   *oldest = dlist_container(CsmMap, lru, dlist_tail_node(&maps));
+
+		if (oldest == dlist_container(CsmMap, lru, dlist_head_node(&maps)))
+			break;
+		drop_map(oldest);
+	}
+}
+
+static CsmMap *
+build_map(int64 user_id, bool staff_side, const char *persona, const StatementKey *key)
+{
+	MemoryContext context;
+	MemoryContext saved;
+	uint32	   *before;
+	CsmMap	   *map;
+
+	if (maps_context == NULL)
+		maps_context = AllocSetContextCreate(TopMemoryContext, "csm access maps",
+											 ALLOCSET_SMALL_SIZES);
+	before = palloc(sizeof(csm_signal_count));
+	memcpy(before, csm_signal_count, sizeof(csm_signal_count));
+
+	/* Freed with the caller's context should an error cut the loading short. */
+	context = AllocSetContextCreate(CurrentMemoryContext, "csm access map",
+									ALLOCSET_DEFAULT_SIZES);
+	saved = MemoryContextSwitchTo(context);
+	map = palloc0(sizeof(CsmMap));
+	map->context = context;
+	map->user_id = user_id;
+	map->staff_side = staff_side;
+	strlcpy(map->persona, persona, sizeof(map->persona));
+	map->valid_from = key->started;
+	map->valid_until = DT_NOEND;
+	map->provisional = !csm_spi_latest();
+	map->lxid = key->lxid;
+	csm_map_load(map, key->started);
+	MemoryContextSwitchTo(saved);
+
+	for (int i = 0; i < CSM_ANCHORS; i++)
+	{
+		if (before[i] != csm_signal_count[i] &&
+			(map->watch[i / 64] & (UINT64CONST(1) << (i % 64))))
+			map->suspect = true;
+	}
+	pfree(before);
+	MemoryContextSetParent(context, maps_context);
+	dlist_push_head(&maps, &map->lru);
+	trim_maps();
+	return map;
+}
+
+static CsmMap *
+find_or_build(const StatementKey *key)
+{
+	const char *persona = csm_session_persona();
+	bool		staff_side;
+	int64		user_id;
+	CsmMap	   *map;
+
+	/* Outside a transaction nothing can be read, and nobody asks. */
+	if (!IsTransactionState())
+		return NULL;
+	csm_signal_watch();
+	if (!csm_session_claims(&user_id))
+		user_id = csm_identity_of_login();
+	if (user_id == 0)
+		return NULL;
+
+	staff_side = csm_session_staff_side();
+	persona = persona ? persona : "";
+	map = find_map(user_id, staff_side, persona, key);
+	if (map == NULL)
+		map = build_map(user_id, staff_side, persona, key);
+	return map->somebody ? map : NULL;
+}
+
+CsmMap *
+csm_map_current(void)
+{
+	StatementKey key;
+
+	statement_key(&key);
+	if (likely(current_known && same_statement(&key, &current_key)))
+		return current;
+
+	current_known = false;
+	current = find_or_build(&key);
+	current_key = key;
+	current_known = true;
+	return current;
+}
+
+/*
+ * Plans are right for everybody but fast for the size they were made for.  A
+ * power of eight in accounts is a class, reach "all" another, nobody a third.
+ */
+static int
+size_class(const CsmMap *map)
+{
+	int			class = 1;
+
+	if (map == NULL || !map->somebody)
+		return 0;
+	for (int b = 0; b < CSM_BRANCHES; b++)
+	{
+		if (map->all[b])
+			return 100;
+	}
+	for (uint32 n = map->accounts->members; n > 0; n /= 8)
+		class++;
+	return class;
+}
+
+/*
+ * From the assign hook of csm.user_id: looks at memory only and cannot fail.
+ * A person without a map counts as a class of his own.
+ */
+void
+csm_map_person_changes(int64 user_id)
+{
+	int			class = user_id == 0 ? 0 : -2;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &maps)
+	{
+		CsmMap	   *map = dlist_container(CsmMap, lru, iter.cur);
+
+		if (map->user_id == user_id)
+		{
+			class = size_class(map);
+			break;
+		}
+	}
+	if (class != planned_class)
+	{
+		planned_class = class;
+		ResetPlanCache();
+	}
+}
+
+int64
+csm_map_user(const CsmMap *map)
+{
+	return map->user_id;
+}
+
+int64
+csm_map_tenant(const CsmMap *map)
+{
+	return map->tenant_id;
+}
+
+bool
+csm_map_all(const CsmMap *map, int64 tenant_id, CsmBranch branch, CsmAction action)
+{
+	return map->tenant_id == tenant_id && (map->all[branch] & CSM_BIT(action)) != 0;
+}
+
+bool
+csm_map_account(const CsmMap *map, int64 account_id, CsmAction action)
+{
+	const CsmAccount *account = csm_acc_lookup(map->accounts, account_id);
+
+	return account != NULL && (account->bits & CSM_BIT(action)) != 0;
+}
+
+static bool
+account_since(const CsmMap *map, const CsmAccount *account, TimestampTz opened_at, CsmAction action)
+{
+	CsmActionBits bit = CSM_BIT(action);
+
+	if (account->bits & bit)
+		return true;
+	if ((account->since_bits & bit) && opened_at >= account->history)
+		return true;
+	if (account->flags & CSM_ACC_MORE)
+	{
+		for (int i = 0; i < map->nmore; i++)
+		{
+			if (map->more[i].account_id == account->id &&
+				(map->more[i].since_bits & bit) && opened_at >= map->more[i].history)
+				return true;
+		}
+	}
+	return false;
+}
+
+bool
+csm_map_account_since(const CsmMap *map, int64 account_id, TimestampTz opened_at, CsmAction action)
+{
+	const CsmAccount *account = csm_acc_lookup(map->accounts, account_id);
+
+	return account != NULL && account_since(map, account, opened_at, action);
+}
+
+/* Is the account looked after by that partner account of his? */
+static bool
+looks_after(const CsmMap *map, uint8 partner, int64 account_id)
+{
+	const CsmAccount *account = csm_acc_lookup(map->accounts, account_id);
+
+	if (account == NULL || partner == 0)
+		return false;
+	if (account->partner == partner)
+		return true;
+	if (account->flags & CSM_ACC_MORE)
+	{
+		for (int i = 0; i < map->nmore; i++)
+		{
+			if (map->more[i].account_id == account_id && map->more[i].partner == partner)
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool
+account_is_known(const CsmMap *map, const CsmAccount *account)
+{
+	if (account->bits != 0 || account->since_bits != 0 || (account->flags & CSM_ACC_OWN))
+		return true;
+	if (account->partner != 0 && map->partners[account->partner].named_bits != 0)
+		return true;
+	if (account->flags & CSM_ACC_MORE)
+	{
+		for (int i = 0; i < map->nmore; i++)
+		{
+			if (map->more[i].account_id == account->id &&
+				(map->more[i].since_bits != 0 ||
+				 (map->more[i].partner != 0 && map->partners[map->more[i].partner].named_bits != 0)))
+				return true;
+		}
+	}
+	return false;
+}
+
+bool
+csm_map_account_known(const CsmMap *map, int64 account_id)
+{
+	const CsmAccount *account = csm_acc_lookup(map->accounts, account_id);
+
+	return account != NULL && account_is_known(map, account);
+}
+
+/* V4: is the persona behind an own case of the branch valid? */
+static bool
+own_is_valid(const CsmMap *map, CsmBranch branch, int64 account_id)
+{
+	const CsmAccount *account;
+
+	switch (branch)
+	{
+		case CSM_INTERNAL:
+			return map->own_internal;
+		case CSM_B2C:
+			return map->own_consumer;
+		default:
+			account = csm_acc_lookup(map->accounts, account_id);
+			return account != NULL && (account->flags & (CSM_ACC_OWN | CSM_ACC_RELATED)) != 0;
+	}
+}
+
+bool
+csm_map_requester(const CsmMap *map, int64 requester_id, CsmBranch branch, int64 account_id, CsmAction action)
+{
+	const CsmKeyBits *person;
+
+	if (requester_id == map->user_id && (map->own_bits & CSM_BIT(action)) &&
+		own_is_valid(map, branch, account_id))
+		return true;
+	if (branch != CSM_B2C)
+		return false;
+	person = csm_key_lookup(map->persons, requester_id);
+	return person != NULL && (person->bits[CSM_B2C] & CSM_BIT(action)) != 0;
+}
+
+bool
+csm_map_opener(const CsmMap *map, int64 opened_by, CsmBranch branch, int64 account_id, CsmAction action)
+{
+	if (opened_by != map->user_id)
+		return false;
+	if (map->staff_own[branch] & CSM_BIT(action))
+		return true;
+	return (map->own_bits & CSM_BIT(action)) && own_is_valid(map, branch, account_id);
+}
+
+bool
+csm_map_internal_contact(const CsmMap *map, int64 user_id, CsmBranch branch, CsmAction action)
+{
+	return user_id == map->user_id && (map->staff_own[branch] & CSM_BIT(action)) != 0;
+}
+
+bool
+csm_map_partner(const CsmMap *map, int64 partner_account_id, int64 account_id, CsmAction action)
+{
+	for (int i = 1; i <= map->npartners; i++)
+	{
+		if (map->partners[i].account_id == partner_account_id)
+			return (map->partners[i].named_bits & CSM_BIT(action)) != 0 &&
+				looks_after(map, (uint8) i, account_id);
+	}
+	return false;
+}
+
+bool
+csm_map_partner_contact(const CsmMap *map, int64 contact_id, int64 account_id, CsmAction action)
+{
+	if ((map->own_bits & CSM_BIT(action)) == 0)
+		return false;
+	for (int i = 0; i < map->ncontacts; i++)
+	{
+		if (map->contacts[i].id == contact_id)
+			return looks_after(map, map->contacts[i].partner, account_id);
+	}
+	return false;
+}
+
+static bool
+key_allows(csm_key_hash *keys, int64 id, CsmBranch branch, CsmAction action)
+{
+	const CsmKeyBits *entry = csm_key_lookup(keys, id);
+
+	return entry != NULL && (entry->bits[branch] & CSM_BIT(action)) != 0;
+}
+
+bool
+csm_map_household(const CsmMap *map, int64 household_id, CsmAction action)
+{
+	return key_allows(map->households, household_id, CSM_B2C, action);
+}
+
+bool
+csm_map_organization(const CsmMap *map, int64 organization_id, CsmBranch branch, CsmAction action)
+{
+	return key_allows(map->organizations, organization_id, branch, action);
+}
+
+/* A share does not look at the branch; its bits stand in the first slot. */
+bool
+csm_map_shared_case(const CsmMap *map, int64 case_id, CsmAction action)
+{
+	return key_allows(map->shared_cases, case_id, CSM_B2B, action);
+}
+
+bool
+csm_map_counterparty(const CsmMap *map, int64 account_id, TimestampTz opened_at, CsmAction action)
+{
+	const CsmAccount *account = csm_acc_lookup(map->accounts, account_id);
+
+	if (account == NULL)
+		return false;
+	if ((account->flags & CSM_ACC_LEADERLESS) && (map->own_bits & CSM_BIT(action)))
+		return true;
+	return account_since(map, account, opened_at, action);
+}
+
+bool
+csm_map_counterparty_contact(const CsmMap *map, int64 contact_id, CsmAction action)
+{
+	if ((map->own_bits & CSM_BIT(action)) == 0)
+		return false;
+	for (int i = 0; i < map->ncontacts; i++)
+	{
+		if (map->contacts[i].id == contact_id)
+			return true;
+	}
+	return false;
+}

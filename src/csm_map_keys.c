@@ -1,0 +1,254 @@
+/*
+ * csm_map_keys.c
+ *	  The keys for which a predicate can be true, as sorted arrays.
+ *
+ * They are the right side of an index condition and the planner's measure of
+ * how much a predicate lets through.  An array is made when it is first asked
+ * for and lives as long as its map; never more keys than the predicate needs,
+ * never fewer (the predicate is evaluated again on every row, so a key too many
+ * costs time and a key too few would hide a row).
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "csm.h"
+#include "csm_map.h"
+
+static bool
+staff_own(const CsmMap *map, CsmActionBits bit)
+{
+	return ((map->staff_own[CSM_B2B] | map->staff_own[CSM_B2C] | map->staff_own[CSM_INTERNAL]) & bit) != 0;
+}
+
+static bool
+account_in_set(CsmMap *map, const CsmAccount *account, CsmKeySet set, CsmAction action)
+{
+	CsmActionBits bit = CSM_BIT(action);
+
+	if (set == CSM_SET_ACCOUNTS_KNOWN)
+		return csm_map_account_known(map, account->id);
+	if ((account->bits | account->since_bits) & bit)
+		return true;
+	if (set == CSM_SET_COUNTERPARTIES && (account->flags & CSM_ACC_LEADERLESS) && (map->own_bits & bit))
+		return true;
+	if (account->flags & CSM_ACC_MORE)
+	{
+		for (int i = 0; i < map->nmore; i++)
+		{
+			if (map->more[i].account_id == account->id && (map->more[i].since_bits & bit))
+				return true;
+		}
+	}
+	return false;
+}
+
+static csm_key_hash *
+hash_of_set(CsmMap *map, CsmKeySet set)
+{
+	switch (set)
+	{
+		case CSM_SET_REQUESTERS:
+			return map->persons;
+		case CSM_SET_HOUSEHOLDS:
+			return map->households;
+		case CSM_SET_ORGANIZATIONS:
+			return map->organizations;
+		case CSM_SET_SHARED_CASES:
+			return map->shared_cases;
+		default:
+			return NULL;
+	}
+}
+
+static bool
+bits_in_set(const CsmKeyBits *entry, CsmAction action)
+{
+	return ((entry->bits[CSM_B2B] | entry->bits[CSM_B2C] | entry->bits[CSM_INTERNAL]) & CSM_BIT(action)) != 0;
+}
+
+/* Keys that stand outside the hashes: himself, his contacts, his partners. */
+static int
+loose_keys(CsmMap *map, CsmKeySet set, CsmAction action, int64 *keys)
+{
+	CsmActionBits bit = CSM_BIT(action);
+	bool		own = (map->own_bits & bit) != 0;
+	int			n = 0;
+
+	switch (set)
+	{
+		case CSM_SET_REQUESTERS:
+			if (own)
+				keys[n++] = map->user_id;
+			break;
+		case CSM_SET_OPENERS:
+			if (own || staff_own(map, bit))
+				keys[n++] = map->user_id;
+			break;
+		case CSM_SET_INTERNAL_CONTACTS:
+			if (staff_own(map, bit))
+				keys[n++] = map->user_id;
+			break;
+		case CSM_SET_PARTNER_ACCOUNTS:
+			for (int i = 1; i <= map->npartners; i++)
+			{
+				if (map->partners[i].named_bits & bit)
+					keys[n++] = map->partners[i].account_id;
+			}
+			break;
+		case CSM_SET_PARTNER_CONTACTS:
+		case CSM_SET_COUNTERPARTY_CONTACTS:
+			for (int i = 0; own && i < map->ncontacts; i++)
+			{
+				if (set == CSM_SET_COUNTERPARTY_CONTACTS || map->contacts[i].partner != 0)
+					keys[n++] = map->contacts[i].id;
+			}
+			break;
+		default:
+			break;
+	}
+	return n;
+}
+
+static bool
+is_account_set(CsmKeySet set)
+{
+	return set == CSM_SET_ACCOUNTS || set == CSM_SET_ACCOUNTS_KNOWN || set == CSM_SET_COUNTERPARTIES;
+}
+
+/* How many there are at most; exact where it costs nothing to know. */
+static int
+upper_bound(CsmMap *map, CsmKeySet set)
+{
+	csm_key_hash *hash = hash_of_set(map, set);
+
+	if (is_account_set(set))
+		return (int) map->accounts->members;
+	return (hash ? (int) hash->members : 0) + 1 + map->npartners + map->ncontacts;
+}
+
+/* Collects the keys, or only counts them where keys is NULL. */
+static int
+collect(CsmMap *map, CsmKeySet set, CsmAction action, int64 *keys)
+{
+	csm_key_hash *hash = hash_of_set(map, set);
+	int64		scratch[2];
+	int			n = 0;
+
+	if (is_account_set(set))
+	{
+		csm_acc_iterator iter;
+		CsmAccount *account;
+
+		csm_acc_start_iterate(map->accounts, &iter);
+		while ((account = csm_acc_iterate(map->accounts, &iter)) != NULL)
+		{
+			if (!account_in_set(map, account, set, action))
+				continue;
+			if (keys)
+				keys[n] = account->id;
+			n++;
+		}
+		return n;
+	}
+	if (hash == NULL)
+		return loose_keys(map, set, action, keys);
+	n = loose_keys(map, set, action, keys ? keys : scratch);
+	{
+		csm_key_iterator iter;
+		CsmKeyBits *entry;
+
+		csm_key_start_iterate(hash, &iter);
+		while ((entry = csm_key_iterate(hash, &iter)) != NULL)
+		{
+			if (!bits_in_set(entry, action))
+				continue;
+			if (keys)
+				keys[n] = entry->id;
+			n++;
+		}
+	}
+	return n;
+}
+
+int
+csm_map_key_count(CsmMap *map, CsmKeySet set, CsmAction action)
+{
+	CsmKeyArray *array = &map->keys[set][action];
+	const int64 *keys;
+
+	if (!array->counted)
+	{
+		/* Only accounts can be many; the array is sorted when it is needed. */
+		if (is_account_set(set))
+		{
+			array->count = collect(map, set, action, NULL);
+			array->counted = true;
+		}
+		else
+			csm_map_keys(map, set, action, &keys);
+	}
+	return array->count;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+int
+csm_map_keys(CsmMap *map, CsmKeySet set, CsmAction action, const int64 **keys)
+{
+	CsmKeyArray *array = &map->keys[set][action];
+
+	if (array->keys == NULL)
+	{
+		int64	   *made = MemoryContextAlloc(map->context,
+											  sizeof(int64) * (upper_bound(map, set) + 1));
+		int			n = collect(map, set, action, made);
+		int			kept = 0;
+
+		qsort(made, n, sizeof(int64), compare_ids);
+		for (int i = 0; i < n; i++)
+		{
+			if (kept == 0 || made[kept - 1] != made[i])
+				made[kept++] = made[i];
+		}
+		array->keys = made;
+		array->count = kept;
+		array->counted = true;
+	}
+	*keys = array->keys;
+	return array->count;
+}
+
+bool
+csm_map_has_key(CsmMap *map, CsmKeySet set, CsmAction action, int64 key)
+{
+	csm_key_hash *hash = hash_of_set(map, set);
+	int64		loose[2];
+	const int64 *keys;
+	int			n;
+
+	if (is_account_set(set))
+	{
+		const CsmAccount *account = csm_acc_lookup(map->accounts, key);
+
+		return account != NULL && account_in_set(map, account, set, action);
+	}
+	if (hash != NULL)
+	{
+		const CsmKeyBits *entry = csm_key_lookup(hash, key);
+
+		if (entry != NULL && bits_in_set(entry, action))
+			return true;
+		return set == CSM_SET_REQUESTERS &&
+			loose_keys(map, set, action, loose) == 1 && loose[0] == key;
+	}
+	n = csm_map_keys(map, set, action, &keys);
+	return bsearch(&key, keys, n, sizeof(int64), compare_ids) != NULL;
+}

@@ -1,0 +1,342 @@
+/*
+ * csm_session.c
+ *	  The settings of csm: who the session says it is, and how.
+ *
+ * Identity is a setting and not a variable of the library, because a setting
+ * rolls back with (sub)transactions and reaches parallel workers by itself.
+ * It is PGC_SUSET: a plain role can set it in no way, and what it planted
+ * before the library was loaded is dropped at load.
+ *
+ * Whoever may set it (a superuser, or a backend with SET privilege on the
+ * parameter) is believed only within the top-level transaction in which he
+ * said so.  The check hook therefore appends the local transaction id to the
+ * value, "42@77"; the show hook hides it.  A value that came from anywhere but
+ * a SET in a running transaction (ALTER ROLE, PGOPTIONS, a placeholder that
+ * was there before the library) gets transaction 0, which is nobody.  A
+ * parallel worker receives the value with its stamp and compares it with the
+ * leader's transaction, so that it never believes what the leader does not.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+#include "csm.h"
+#include "csm_compat.h"
+#include "csm_map.h"
+
+/* What the check hook makes of a value of csm.user_id. */
+typedef struct CsmClaim
+{
+	int64		user_id;		/* 0: nobody */
+	LocalTransactionId lxid;	/* in which it was said; 0: never honoured */
+	bool		leader_agrees;	/* in a worker: stamp is the leader's */
+} CsmClaim;
+
+typedef enum CsmRestoring
+{
+	CSM_RESTORING_AUTO,
+	CSM_RESTORING_ON,
+	CSM_RESTORING_OFF
+} CsmRestoring;
+
+static const struct config_enum_entry restoring_options[] = {
+	{"auto", CSM_RESTORING_AUTO, false},
+	{"on", CSM_RESTORING_ON, false},
+	{"off", CSM_RESTORING_OFF, false},
+	{"true", CSM_RESTORING_ON, true},
+	{"false", CSM_RESTORING_OFF, true},
+	{NULL, 0, false}
+};
+
+bool		csm_importing = false;
+int			csm_map_memory = 65536;
+uint64		csm_session_generation = 0;
+
+static char *user_id_setting = NULL;
+static char *tenant_setting = NULL;
+static char *persona_setting = NULL;
+static int	restoring_setting = CSM_RESTORING_AUTO;
+static bool allow_drop = false;
+
+/* Copied by the assign hook; points into the setting's own extra. */
+static const CsmClaim *claim = NULL;
+
+/* Values that stood before the library are re-applied while it defines. */
+static bool defining = false;
+
+/*
+ * Reads "digits" or, in a worker, "digits@digits".  The empty string is nobody.
+ */
+static bool
+parse_claim(const char *value, int64 *user_id, uint32 *stamp)
+{
+	const char *p = value;
+	uint64		number = 0;
+
+	*stamp = 0;
+	for (; isdigit((unsigned char) *p); p++)
+	{
+		if (number > (PG_INT64_MAX - 9) / 10)
+			return false;
+		number = number * 10 + (*p - '0');
+	}
+	*user_id = (int64) number;
+	if (*p == '@' && IsParallelWorker())
+	{
+		*stamp = (uint32) strtoul(p + 1, NULL, 10);
+		return true;
+	}
+	return *p == '\0';
+}
+
+static bool
+check_user_id(char **newval, void **extra, GucSource source)
+{
+	CsmClaim   *made;
+	char	   *stamped;
+	int64		user_id;
+	uint32		stamp;
+
+	*extra = NULL;
+	if (*newval == NULL)
+		return true;
+	if (!parse_claim(*newval, &user_id, &stamp))
+	{
+		GUC_check_errdetail("The value is the id of a person in csm.users.");
+		return false;
+	}
+
+	made = csm_guc_malloc(sizeof(CsmClaim));
+	stamped = csm_guc_malloc(48);
+	if (made == NULL || stamped == NULL)
+		return false;
+	made->user_id = user_id;
+	made->leader_agrees = false;
+	if (IsParallelWorker())
+	{
+		made->lxid = stamp;
+		made->leader_agrees = stamp != InvalidLocalTransactionId &&
+			MyProc->lockGroupLeader != NULL &&
+			csm_lxid(MyProc->lockGroupLeader) == stamp;
+	}
+	else if (source == PGC_S_SESSION && !defining && IsTransactionState())
+		made->lxid = csm_lxid(MyProc);
+	else
+		made->lxid = InvalidLocalTransactionId;
+
+	if (user_id == 0)
+		stamped[0] = '\0';
+	else
+		snprintf(stamped, 48, INT64_FORMAT "@%u", user_id, made->lxid);
+	csm_guc_free(*newval);
+	*newval = stamped;
+	*extra = made;
+	return true;
+}
+
+static void
+assign_user_id(const char *newval, void *extra)
+{
+	claim = (const CsmClaim *) extra;
+	csm_session_generation++;
+	if (!IsParallelWorker())
+		csm_map_person_changes(claim ? claim->user_id : 0);
+}
+
+static const char *
+show_user_id(void)
+{
+	static char shown[32];
+
+	if (user_id_setting == NULL)
+		return "";
+	strlcpy(shown, user_id_setting, sizeof(shown));
+	shown[strcspn(shown, "@")] = '\0';
+	return shown;
+}
+
+/* contact:<id>, consumer, employee, staff:<role>; empty lifts the narrowing. */
+static bool
+check_persona(char **newval, void **extra, GucSource source)
+{
+	const char *value = *newval;
+	const char *rest;
+
+	if (value == NULL || value[0] == '\0' ||
+		strcmp(value, "consumer") == 0 || strcmp(value, "employee") == 0)
+		return true;
+	if (strncmp(value, "contact:", 8) == 0)
+	{
+		rest = value + 8;
+		if (*rest != '\0' && strspn(rest, "0123456789") == strlen(rest) && strlen(rest) <= 18)
+			return true;
+	}
+	else if (strncmp(value, "staff:", 6) == 0)
+	{
+		rest = value + 6;
+		if (*rest != '\0' && strlen(rest) < NAMEDATALEN &&
+			strspn(rest, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(rest))
+			return true;
+	}
+	GUC_check_errdetail("A persona is contact:<id>, consumer, employee or staff:<role>.");
+	return false;
+}
+
+static void
+assign_generation(const char *newval, void *extra)
+{
+	csm_session_generation++;
+}
+
+void
+csm_session_init(void)
+{
+	defining = true;
+	DefineCustomStringVariable("csm.user_id",
+							   "The person on whose behalf the transaction runs.",
+							   "Honoured only within the top-level transaction that set it; empty is nobody.",
+							   &user_id_setting, NULL, PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE | GUC_NOT_WHILE_SEC_REST,
+							   check_user_id, assign_user_id, show_user_id);
+	defining = false;
+
+	DefineCustomStringVariable("csm.tenant",
+							   "Key of the tenant that a visitor who is not signed in looks at.",
+							   "Ignored once somebody is signed in; by default the only tenant.",
+							   &tenant_setting, NULL, PGC_USERSET, GUC_NOT_IN_SAMPLE,
+							   NULL, assign_generation, NULL);
+	DefineCustomStringVariable("csm.persona",
+							   "Narrows the person's rights to one persona.",
+							   NULL,
+							   &persona_setting, NULL, PGC_USERSET, GUC_NOT_IN_SAMPLE,
+							   check_persona, assign_generation, NULL);
+	DefineCustomBoolVariable("csm.importing",
+							 "Takes states and times of cases as given.",
+							 "For loading history from another system; events and notifications are not made.",
+							 &csm_importing, false, PGC_SUSET,
+							 GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL, NULL, NULL);
+	DefineCustomEnumVariable("csm.restoring",
+							 "Whether rows come from a dump, so that triggers neither derive nor judge.",
+							 "auto: on while a superuser has row_security off, as every pg_dump script does.",
+							 &restoring_setting, CSM_RESTORING_AUTO, restoring_options,
+							 PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	DefineCustomBoolVariable("csm.allow_drop",
+							 "Allows DROP EXTENSION csm while its tables hold rows.",
+							 NULL,
+							 &allow_drop, false, PGC_SUSET,
+							 GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL, NULL, NULL);
+	DefineCustomIntVariable("csm.map_memory",
+							"Memory for the access maps that a backend keeps.",
+							"The map in use is kept even where it alone is larger.",
+							&csm_map_memory, 65536, 1024, MAX_KILOBYTES, PGC_SUSET,
+							GUC_UNIT_KB | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("csm");
+}
+
+/*
+ * Does the setting say who is asking?  *user_id is 0 where it says nobody,
+ * where it is no longer honoured, or where it never was.
+ */
+bool
+csm_session_claims(int64 *user_id)
+{
+	*user_id = 0;
+	if (claim == NULL)
+		return false;
+	if (IsParallelWorker())
+	{
+		if (claim->leader_agrees)
+			*user_id = claim->user_id;
+	}
+	else if (claim->lxid != InvalidLocalTransactionId && claim->lxid == csm_lxid(MyProc))
+		*user_id = claim->user_id;
+	return true;
+}
+
+const char *
+csm_session_persona(void)
+{
+	return (persona_setting && persona_setting[0]) ? persona_setting : NULL;
+}
+
+const char *
+csm_session_tenant_key(void)
+{
+	return (tenant_setting && tenant_setting[0]) ? tenant_setting : NULL;
+}
+
+/*
+ * Does staff reach count?  The role of SET ROLE decides (the session user's
+ * where none was set), not the owner of a SECURITY DEFINER function in which
+ * the question may be asked.
+ */
+bool
+csm_session_staff_side(void)
+{
+	static const char *const staff[] = {"csm_agent", "csm_reporter", "csm_admin"};
+	Oid			role = GetOuterUserId();
+
+	for (int i = 0; i < (int) lengthof(staff); i++)
+	{
+		Oid			group = get_role_oid(staff[i], true);
+
+		if (OidIsValid(group) && has_privs_of_role(role, group))
+			return true;
+	}
+	return false;
+}
+
+bool
+csm_is_restoring(void)
+{
+	switch (restoring_setting)
+	{
+		case CSM_RESTORING_ON:
+			return true;
+		case CSM_RESTORING_OFF:
+			return false;
+		default:
+			return !row_security && superuser_arg(GetOuterUserId());
+	}
+}
+
+PG_FUNCTION_INFO_V1(csm_restoring);
+
+Datum
+csm_restoring(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(csm_is_restoring());
+}
+
+PG_FUNCTION_INFO_V1(csm_sign_out);
+
+/* Session-wide: what follows in the same connection is nobody as well. */
+Datum
+csm_sign_out(PG_FUNCTION_ARGS)
+{
+	(void) set_config_option("csm.user_id", "", PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SET, true, 0, false);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(csm_act_as);
+
+Datum
+csm_act_as(PG_FUNCTION_ARGS)
+{
+	const char *persona = PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	(void) set_config_option("csm.persona", persona, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+	PG_RETURN_VOID();
+}

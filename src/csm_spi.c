@@ -1,0 +1,143 @@
+/*
+ * csm_spi.c
+ *	  The only file that speaks SPI.
+ *
+ * Access maps and machines are read as csm_owner, because row security would
+ * ask for the map while it is being read.  csm_owner is no superuser, the path
+ * is pinned and planner settings of the session do not count, so that neither
+ * a planted operator nor a setting of the caller reaches these queries.
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+
+#include "csm.h"
+#include "csm_spi.h"
+
+#define MAX_PLANS 64
+
+typedef struct KeptPlan
+{
+	const char *sql;
+	SPIPlanPtr	plan;
+} KeptPlan;
+
+static KeptPlan plans[MAX_PLANS];
+static int	nplans = 0;
+
+Oid
+csm_owner_oid(bool missing_ok)
+{
+	return get_role_oid("csm_owner", missing_ok);
+}
+
+/*
+ * Parallel mode allows no new snapshot, and under REPEATABLE READ and
+ * SERIALIZABLE the transaction's own is the right one.
+ */
+bool
+csm_spi_latest(void)
+{
+	return !IsInParallelMode() && !IsolationUsesXactSnapshot();
+}
+
+static Snapshot
+reading_snapshot(void)
+{
+	if (IsInParallelMode())
+		return GetActiveSnapshot();
+	if (IsolationUsesXactSnapshot())
+		return GetTransactionSnapshot();
+	return GetLatestSnapshot();
+}
+
+static SPIPlanPtr
+kept_plan(const char *sql, int nargs, const Oid *argtypes)
+{
+	SPIPlanPtr	plan;
+
+	for (int i = 0; i < nplans; i++)
+	{
+		if (plans[i].sql == sql)
+			return plans[i].plan;
+	}
+	if (nplans == MAX_PLANS)
+		elog(ERROR, "csm keeps more than %d plans", MAX_PLANS);
+	plan = SPI_prepare(sql, nargs, (Oid *) argtypes);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare query of csm: %s", SPI_result_code_string(SPI_result));
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not keep plan of csm");
+	plans[nplans].sql = sql;
+	plans[nplans].plan = plan;
+	nplans++;
+	return plan;
+}
+
+/*
+ * The queries look up few rows by indexed keys; a sequential or bitmap scan
+ * would be chosen only for want of statistics, and JIT never pays.
+ */
+static int
+pin_settings(void)
+{
+	static const char *const pinned[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"enable_seqscan", "off"},
+		{"enable_bitmapscan", "off"},
+		{"enable_indexscan", "on"},
+		{"enable_indexonlyscan", "on"},
+		{"enable_nestloop", "on"},
+		{"plan_cache_mode", "force_generic_plan"},
+		{"jit", "off"},
+	};
+	int			level = NewGUCNestLevel();
+
+	for (int i = 0; i < (int) lengthof(pinned); i++)
+		(void) set_config_option(pinned[i][0], pinned[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+uint64
+csm_spi_query(const char *sql, int nargs, const Oid *argtypes,
+			  const Datum *values, const char *nulls, CsmTupleFn fn, void *arg)
+{
+	Oid			saved_user;
+	int			saved_context;
+	int			level;
+	int			result;
+	uint64		rows;
+	Snapshot	snapshot;
+
+	/* Errors restore user and settings with the (sub)transaction. */
+	GetUserIdAndSecContext(&saved_user, &saved_context);
+	level = pin_settings();
+	SetUserIdAndSecContext(csm_owner_oid(false),
+						   saved_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+
+	snapshot = reading_snapshot();
+	PushActiveSnapshot(snapshot);
+	result = SPI_execute_snapshot(kept_plan(sql, nargs, argtypes), (Datum *) values, nulls,
+								  GetActiveSnapshot(), InvalidSnapshot, true, false, 0);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "unexpected result of a query of csm: %s", SPI_result_code_string(result));
+	PopActiveSnapshot();
+
+	rows = SPI_processed;
+	for (uint64 i = 0; i < rows; i++)
+		fn(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, arg);
+
+	SPI_finish();
+	SetUserIdAndSecContext(saved_user, saved_context);
+	AtEOXact_GUC(true, level);
+	return rows;
+}

@@ -1,0 +1,27 @@
+/*
+ * csm_spi.h
+ *	  The one way in which C code of csm reads tables.
+ */
+#ifndef CSM_SPI_H
+#define CSM_SPI_H
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+
+typedef void (*CsmTupleFn) (HeapTuple tuple, TupleDesc desc, void *arg);
+
+/*
+ * Runs a read-only query as csm_owner, with a pinned search_path, and calls fn
+ * for each row.  The text must be a static string: its address is the key
+ * under which the prepared plan is kept.  The snapshot is the latest, except
+ * where that is impossible or not wanted; see csm_spi_latest().  fn runs while
+ * the result lives: what it keeps, it copies.
+ */
+extern uint64 csm_spi_query(const char *sql, int nargs, const Oid *argtypes,
+							const Datum *values, const char *nulls,
+							CsmTupleFn fn, void *arg);
+
+/* Will csm_spi_query read what others committed until now? */
+extern bool csm_spi_latest(void);
+
+#endif							/* CSM_SPI_H */

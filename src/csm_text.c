@@ -1,0 +1,485 @@
+/*
+ * csm_text.c
+ *	  Search that may run below a row-security policy: csm.matches() and
+ *	  csm.contains(), and the support function that turns them into the
+ *	  conditions of the indexes they need.
+ *
+ * Both functions are declared LEAKPROOF, so the planner may evaluate them, and
+ * scan an index for them, before the policies have decided which rows the
+ * person may see.  The promise is that nothing but their result depends on the
+ * content of a row: no error, no message, no side effect.
+ *
+ * matches() is the server's own @@.  Its errors are about the query alone:
+ * depth of the recursion, an operator it does not know.  What it allocates for
+ * a row is bounded by the size of a tsvector (1 MB).
+ *
+ * contains() looks for one string in another after folding case.  There is no
+ * pattern language that a row could break.  Text in a table is valid in the
+ * encoding of the database, so folding it cannot meet a character that it does
+ * not know; what the platform would refuse for its size is cut before
+ * (MAX_HAYSTACK).  With an index the server rechecks rows by ILIKE; the only
+ * error that ILIKE knows is about the end of the pattern, and the pattern that
+ * csm_private.like_pattern() makes always ends in a plain %.
+ *
+ * Neither argues about time: a row that takes longer to search takes longer.
+ */
+#include "postgres.h"
+
+#include <string.h>
+
+#include "access/htup_details.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/plancat.h"
+#include "tsearch/ts_locale.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/formatting.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "csm.h"
+#include "csm_compat.h"
+
+PG_FUNCTION_INFO_V1(csm_matches);
+PG_FUNCTION_INFO_V1(csm_contains);
+PG_FUNCTION_INFO_V1(csm_like_pattern);
+PG_FUNCTION_INFO_V1(csm_text_support);
+
+/* Strategies of the operator classes that we turn our functions into. */
+#define TSEARCH_MATCH_STRATEGY	1	/* gin and gist tsvector_ops: @@ */
+#define TRGM_ILIKE_STRATEGY		4	/* gin_trgm_ops, gist_trgm_ops: ~~* */
+
+/* tsvector @@ tsquery; the server's headers have no name for it. */
+#define OID_TS_MATCH_OP			3636
+
+/*
+ * Bytes of a haystack that contains() looks at.  Folding needs four bytes a
+ * character and must not meet the limit of an allocation, which would be an
+ * error that depends on the row.
+ */
+#define MAX_HAYSTACK			(64 * 1024 * 1024)
+
+/* Up to this size the buffer for folding is kept from row to row. */
+#define KEPT_BUFFER				(256 * 1024)
+
+/* What contains() remembers from row to row. */
+typedef struct ContainsState
+{
+	char	   *needle;			/* as given, to notice another one */
+	int			needle_len;
+	char	   *folded;
+	int			folded_len;
+	bool		folded_is_ascii;
+	char	   *buffer;
+	int			buffer_size;
+} ContainsState;
+
+Datum
+csm_matches(PG_FUNCTION_ARGS)
+{
+	return DirectFunctionCall2(ts_match_vq, PG_GETARG_DATUM(0), PG_GETARG_DATUM(1));
+}
+
+/*
+ * Does the database fold the 26 letters as English does?  Turkish and
+ * Azerbaijani do not.  The locale of a database never changes.
+ */
+static bool
+ascii_folds_plainly(void)
+{
+	static int	known = -1;
+
+	if (known < 0)
+	{
+		char	   *folded = str_tolower("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 26, DEFAULT_COLLATION_OID);
+
+		known = strcmp(folded, "abcdefghijklmnopqrstuvwxyz") == 0;
+		pfree(folded);
+	}
+	return known == 1;
+}
+
+/*
+ * Fold ASCII text into "to"; false when a byte is not ASCII, and then "to" is
+ * of no use.  No branch in the loop, so that the compiler vectorises it.
+ */
+static bool
+fold_ascii(char *to, const char *from, int len)
+{
+	unsigned char seen = 0;
+
+	for (int i = 0; i < len; i++)
+	{
+		unsigned char c = (unsigned char) from[i];
+
+		seen |= c;
+		to[i] = (char) (c + (((unsigned char) (c - 'A') < 26) << 5));
+	}
+	return (seen & 0x80) == 0;
+}
+
+/*
+ * Byte search.  In UTF-8 and in one-byte encodings a hit is a hit; in the
+ * others it may begin in the middle of a character and is looked at again.
+ */
+static bool
+find_bytes(const char *haystack, int haystack_len, const char *needle, int needle_len)
+{
+	int			encoding = GetDatabaseEncoding();
+	const char *end = haystack + haystack_len;
+	const char *character = haystack;
+	const char *hit = haystack;
+
+	while ((hit = memmem(hit, end - hit, needle, needle_len)) != NULL)
+	{
+		if (encoding == PG_UTF8 || pg_database_encoding_max_length() == 1)
+			return true;
+		while (character < hit)
+			character += pg_encoding_mblen(encoding, character);
+		if (character == hit)
+			return true;
+		hit++;
+	}
+	return false;
+}
+
+/* The state for this needle. */
+static ContainsState *
+contains_state(FmgrInfo *flinfo, const char *needle, int needle_len)
+{
+	ContainsState *state = flinfo->fn_extra;
+	MemoryContext old;
+
+	if (state != NULL && state->needle_len == needle_len &&
+		memcmp(state->needle, needle, needle_len) == 0)
+		return state;
+
+	old = MemoryContextSwitchTo(flinfo->fn_mcxt);
+	if (state == NULL)
+		state = palloc0(sizeof(ContainsState));
+	else
+	{
+		/* Until it is complete it must match no needle. */
+		flinfo->fn_extra = NULL;
+		pfree(state->needle);
+		pfree(state->folded);
+	}
+	state->needle = pnstrdup(needle, needle_len);
+	state->needle_len = needle_len;
+	state->folded = str_tolower(needle, needle_len, DEFAULT_COLLATION_OID);
+	state->folded_len = (int) strlen(state->folded);
+	state->folded_is_ascii = true;
+	for (int i = 0; i < state->folded_len; i++)
+		if (IS_HIGHBIT_SET(state->folded[i]))
+			state->folded_is_ascii = false;
+	flinfo->fn_extra = state;
+	MemoryContextSwitchTo(old);
+	return state;
+}
+
+/*
+ * Is the needle somewhere in the haystack, regardless of case?  Case is folded
+ * as the database's own collation does, whatever the arguments' collation:
+ * pg_trgm knows only that one, and the answer must not depend on the plan.
+ */
+Datum
+csm_contains(PG_FUNCTION_ARGS)
+{
+	text	   *haystack = PG_GETARG_TEXT_PP(0);
+	text	   *needle = PG_GETARG_TEXT_PP(1);
+	const char *data = VARDATA_ANY(haystack);
+	int			len = VARSIZE_ANY_EXHDR(haystack);
+	ContainsState *state = contains_state(fcinfo->flinfo, VARDATA_ANY(needle),
+										  VARSIZE_ANY_EXHDR(needle));
+	char	   *folded;
+	bool		found;
+
+	if (state->folded_len == 0)
+		PG_RETURN_BOOL(true);
+	if (len > MAX_HAYSTACK)
+		len = pg_mbcliplen(data, len, MAX_HAYSTACK);
+
+	/* Most text is ASCII, and folding that is cheap. */
+	if (ascii_folds_plainly())
+	{
+		if (state->buffer_size < len)
+		{
+			int			size = Max(1024, len);
+
+			if (state->buffer != NULL)
+				pfree(state->buffer);
+			state->buffer = NULL;
+			state->buffer_size = 0;
+			state->buffer = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, size);
+			state->buffer_size = size;
+		}
+		if (fold_ascii(state->buffer, data, len))
+		{
+			found = state->folded_is_ascii &&
+				memmem(state->buffer, len, state->folded, state->folded_len) != NULL;
+			goto done;
+		}
+	}
+
+	folded = str_tolower(data, len, DEFAULT_COLLATION_OID);
+	found = find_bytes(folded, (int) strlen(folded), state->folded, state->folded_len);
+	pfree(folded);
+
+done:
+	if (state->buffer_size > KEPT_BUFFER)
+	{
+		pfree(state->buffer);
+		state->buffer = NULL;
+		state->buffer_size = 0;
+	}
+	PG_FREE_IF_COPY(haystack, 0);
+	PG_RETURN_BOOL(found);
+}
+
+/* %needle%, with what LIKE would read as its own escaped. */
+Datum
+csm_like_pattern(PG_FUNCTION_ARGS)
+{
+	text	   *needle = PG_GETARG_TEXT_PP(0);
+	const char *from = VARDATA_ANY(needle);
+	const char *end = from + VARSIZE_ANY_EXHDR(needle);
+	text	   *pattern = palloc(VARHDRSZ + 2 + 2 * (Size) (end - from));
+	char	   *to = VARDATA(pattern);
+
+	*to++ = '%';
+	while (from < end)
+	{
+		int			len = Min(pg_encoding_mblen(GetDatabaseEncoding(), from), (int) (end - from));
+
+		if (*from == '%' || *from == '_' || *from == '\\')
+			*to++ = '\\';
+		memcpy(to, from, len);
+		to += len;
+		from += len;
+	}
+	*to++ = '%';
+	SET_VARSIZE(pattern, to - (char *) pattern);
+	PG_RETURN_TEXT_P(pattern);
+}
+
+/* The expression csm_private.like_pattern(needle); NULL if it is missing. */
+static Expr *
+pattern_expression(Expr *needle)
+{
+	Oid			text_oid = TEXTOID;
+	oidvector  *arguments = buildoidvector(&text_oid, 1);
+	Oid			schema = get_namespace_oid("csm_private", true);
+	Oid			function = InvalidOid;
+
+	if (OidIsValid(schema))
+		function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+								   CStringGetDatum("like_pattern"),
+								   PointerGetDatum(arguments),
+								   ObjectIdGetDatum(schema));
+	if (!OidIsValid(function))
+		return NULL;
+	return (Expr *) makeFuncExpr(function, TEXTOID, list_make1(copyObject(needle)),
+								 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+}
+
+/* Is this a character of which pg_trgm makes trigrams? */
+static bool
+is_word_character(const char *c)
+{
+#if PG_VERSION_NUM >= 180000
+	return t_isalnum(c);
+#else
+	return t_isalpha(c) || t_isdigit(c);
+#endif
+}
+
+/*
+ * Three word characters in a row make a trigram that every matching row has.
+ * Without one pg_trgm would scan the whole index.
+ */
+static bool
+has_trigram(text *needle)
+{
+	char	   *copy = text_to_cstring(needle);
+	int			run = 0;
+
+	for (char *c = copy; *c != '\0' && run < 3; c += pg_mblen(c))
+		run = is_word_character(c) ? run + 1 : 0;
+	pfree(copy);
+	return run >= 3;
+}
+
+/*
+ * Before version 18 pg_trgm folds by libc, whatever provider the database has.
+ * With another provider an index could miss rows.
+ */
+static bool
+trgm_folds_as_we_do(void)
+{
+#if PG_VERSION_NUM >= 180000
+	return true;
+#else
+	static int	known = -1;
+
+	if (known < 0)
+	{
+		HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+
+		if (!HeapTupleIsValid(tuple))
+			return false;
+		known = ((Form_pg_database) GETSTRUCT(tuple))->datlocprovider == COLLPROVIDER_LIBC;
+		ReleaseSysCache(tuple);
+	}
+	return known == 1;
+#endif
+}
+
+/* The value that the planner knows or expects an expression to have, or NULL. */
+static Const *
+expected_value(PlannerInfo *root, Node *expression)
+{
+	Node	   *value;
+
+	if (root == NULL)
+		return NULL;
+	value = estimate_expression_value(root, expression);
+	if (value == NULL || !IsA(value, Const) || ((Const *) value)->constisnull)
+		return NULL;
+	return (Const *) value;
+}
+
+/*
+ * document @@ query for an index that knows the operator.  The operator and
+ * our function are the same code, so nothing is left to check.
+ */
+static List *
+matches_index_condition(SupportRequestIndexCondition *req, List *args)
+{
+	Node	   *document = linitial(args);
+	Node	   *query = lsecond(args);
+	Oid			operator;
+
+	if (req->indexarg != 0 || !is_pseudo_constant_for_index(req->root, query, req->index))
+		return NIL;
+	operator = get_opfamily_member(req->opfamily, TSVECTOROID, TSQUERYOID, TSEARCH_MATCH_STRATEGY);
+	if (!OidIsValid(operator) || get_opcode(operator) != F_TS_MATCH_VQ)
+		return NIL;
+	req->lossy = false;
+	return list_make1(make_opclause(operator, BOOLOID, false,
+									(Expr *) document, (Expr *) query, InvalidOid, InvalidOid));
+}
+
+/*
+ * haystack ~~* like_pattern(needle) for a trigram index.  Whether it is worth
+ * an index is judged by the value that the needle has now; the condition holds
+ * the needle itself, so that a plan kept for another value stays right.  Lossy:
+ * contains() has the last word on every row.
+ */
+static List *
+contains_index_condition(SupportRequestIndexCondition *req, List *args)
+{
+	Node	   *haystack = linitial(args);
+	Node	   *needle = lsecond(args);
+	Const	   *value;
+	Expr	   *pattern;
+
+	if (req->indexarg != 0 || !is_pseudo_constant_for_index(req->root, needle, req->index))
+		return NIL;
+	if (get_opfamily_member(req->opfamily, TEXTOID, TEXTOID, TRGM_ILIKE_STRATEGY) != OID_TEXT_ICLIKE_OP)
+		return NIL;
+	value = expected_value(req->root, needle);
+	if (value == NULL || !trgm_folds_as_we_do() || !has_trigram(DatumGetTextPP(value->constvalue)))
+		return NIL;
+	pattern = pattern_expression((Expr *) needle);
+	if (pattern == NULL)
+		return NIL;
+	/* A needle written into the query gives a pattern that people can read. */
+	if (IsA(needle, Const))
+		pattern = (Expr *) eval_const_expressions(req->root, (Node *) pattern);
+	req->lossy = true;
+	return list_make1(make_opclause(OID_TEXT_ICLIKE_OP, BOOLOID, false,
+									(Expr *) haystack, pattern,
+									InvalidOid, DEFAULT_COLLATION_OID));
+}
+
+/* What the operator says, with its own statistics of the column. */
+static Selectivity
+operator_selectivity(SupportRequestSelectivity *req, Oid operator, List *args, Oid collation)
+{
+	if (req->is_join)
+		return join_selectivity(req->root, operator, args, collation, req->jointype, req->sjinfo);
+	return restriction_selectivity(req->root, operator, args, collation, req->varRelid);
+}
+
+static bool
+text_selectivity(SupportRequestSelectivity *req)
+{
+	Node	   *content;
+	Node	   *wanted;
+
+	if (list_length(req->args) != 2)
+		return false;
+	content = linitial(req->args);
+	wanted = lsecond(req->args);
+
+	if (exprType(content) == TSVECTOROID)
+	{
+		req->selectivity = operator_selectivity(req, OID_TS_MATCH_OP, req->args, InvalidOid);
+		return true;
+	}
+	else
+	{
+		Const	   *value = expected_value(req->root, wanted);
+		Datum		pattern;
+
+		if (value == NULL)
+			return false;
+		pattern = DirectFunctionCall1(csm_like_pattern, value->constvalue);
+		wanted = (Node *) makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1, pattern, false, false);
+		req->selectivity = operator_selectivity(req, OID_TEXT_ICLIKE_OP,
+												list_make2(content, wanted),
+												DEFAULT_COLLATION_OID);
+		return true;
+	}
+}
+
+/* Planner support of both functions. */
+Datum
+csm_text_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+	Node	   *answer = NULL;
+
+	if (IsA(request, SupportRequestIndexCondition))
+	{
+		SupportRequestIndexCondition *req = (SupportRequestIndexCondition *) request;
+
+		if (is_funcclause(req->node) && list_length(((FuncExpr *) req->node)->args) == 2)
+		{
+			List	   *args = ((FuncExpr *) req->node)->args;
+
+			if (exprType(linitial(args)) == TSVECTOROID)
+				answer = (Node *) matches_index_condition(req, args);
+			else if (exprType(linitial(args)) == TEXTOID)
+				answer = (Node *) contains_index_condition(req, args);
+		}
+	}
+	else if (IsA(request, SupportRequestSelectivity))
+	{
+		if (text_selectivity((SupportRequestSelectivity *) request))
+			answer = request;
+	}
+	PG_RETURN_POINTER(answer);
+}
