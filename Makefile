@@ -91,9 +91,10 @@ endif
 DATA = $(filter-out sql/update/$(INSTALL_SQL),$(wildcard sql/update/*.sql))
 EXTRA_CLEAN = $(SOURCES:.c=.d) exports.txt exports.list .built-for
 
-# EXTRA_CFLAGS is for sanitizers and coverage
+# -Wno-sign-compare: macros of the server's array.h compare signed with unsigned.
+# EXTRA_CFLAGS is for sanitizers and coverage.
 PG_CPPFLAGS = -Isrc -DCSM_VERSION='"$(EXTVERSION)"' -MMD -MP
-PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers -Wshadow=local $(EXTRA_CFLAGS)
+PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers -Wshadow=local -Wno-sign-compare $(EXTRA_CFLAGS)
 
 # No LLVM bitcode: nothing here is worth inlining into a JIT-compiled query, and clang need not be installed.
 override with_llvm = no

@@ -68,6 +68,10 @@ csm_hash_id(int64 id)
 	return (uint32) (h >> 32);
 }
 
+/* The server's template shadows a variable of its own in 15. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow=compatible-local"
+
 #define SH_PREFIX csm_acc
 #define SH_ELEMENT_TYPE CsmAccount
 #define SH_KEY_TYPE int64
@@ -89,6 +93,8 @@ csm_hash_id(int64 id)
 #define SH_DECLARE
 #define SH_DEFINE
 #include "lib/simplehash.h"
+
+#pragma GCC diagnostic pop
 
 typedef struct CsmKeyArray
 {

@@ -2,20 +2,18 @@
 
 CREATE FUNCTION csm_private.is_valid(during tstzrange, at_time timestamptz) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$ SELECT during IS NULL OR during @> at_time $$;
+RETURN during IS NULL OR during @> at_time;
 COMMENT ON FUNCTION csm_private.is_valid(tstzrange, timestamptz) IS
 'Whether the range counts at the instant; NULL range: always';
 
 -- Bounds are turned into the first microsecond at which the answer differs.
 CREATE FUNCTION csm_private.next_change(during tstzrange, at_time timestamptz) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$
-    SELECT least(
+RETURN least(
         CASE WHEN lower(during) + CASE WHEN lower_inc(during) THEN interval '0' ELSE interval '1 microsecond' END > at_time
              THEN lower(during) + CASE WHEN lower_inc(during) THEN interval '0' ELSE interval '1 microsecond' END END,
         CASE WHEN upper(during) + CASE WHEN upper_inc(during) THEN interval '1 microsecond' ELSE interval '0' END > at_time
-             THEN upper(during) + CASE WHEN upper_inc(during) THEN interval '1 microsecond' ELSE interval '0' END END)
-$$;
+             THEN upper(during) + CASE WHEN upper_inc(during) THEN interval '1 microsecond' ELSE interval '0' END END);
 COMMENT ON FUNCTION csm_private.next_change(tstzrange, timestamptz) IS
 'First instant after the given one at which is_valid() can answer otherwise; NULL when it never will';
 

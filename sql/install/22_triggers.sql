@@ -37,7 +37,8 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    seq text := pg_catalog.pg_get_serial_sequence(name, 'id');
+    seq text := (SELECT pg_catalog.pg_get_serial_sequence(name, 'id') FROM pg_catalog.pg_attribute a
+                 WHERE a.attrelid = name::pg_catalog.regclass AND a.attname = 'id' AND a.attidentity <> '');
     short text := pg_catalog.split_part(name, '.', 2);
     tenant_column text := CASE WHEN name = 'csm.tenants' THEN 'id' ELSE 'tenant_id' END;
 BEGIN
@@ -68,7 +69,10 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     short text := pg_catalog.split_part(name, '.', 2);
-    changed text := (SELECT pg_catalog.string_agg(pg_catalog.format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', c), ' OR ')
+    changed text := (SELECT pg_catalog.string_agg(pg_catalog.format(
+                         -- ltree's own operator is not in pg_catalog
+                         CASE c WHEN 'path' THEN 'OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text'
+                                ELSE 'OLD.%1$I IS DISTINCT FROM NEW.%1$I' END, c), ' OR ')
                      FROM pg_catalog.unnest(columns) c);
     arguments text := (SELECT pg_catalog.string_agg(pg_catalog.quote_literal(k), ', ' ORDER BY n)
                        FROM pg_catalog.unnest(keys) WITH ORDINALITY AS u(k, n));

@@ -96,7 +96,7 @@ BEGIN
 END $$;
 
 SELECT csm_private.adopt_table('csm.accounts');
-SELECT csm_private.signal_on('csm.accounts', '{id,tenant_id,parent_id,path}', 'tree', 'root_id', 'account', 'id');
+SELECT csm_private.signal_on('csm.accounts', '{id,tenant_id,parent_id,root_id}', 'tree', 'root_id', 'account', 'id');
 
 COMMENT ON TABLE csm.accounts IS 'Companies: customers, partners, or both, in a tree of up to 100 levels';
 COMMENT ON COLUMN csm.accounts.id IS 'Identity, unique in the database';

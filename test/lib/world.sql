@@ -76,7 +76,7 @@ DECLARE
     other bigint;
     i int;
     j int;
-    c record;
+    pair record;
     branch text;
     requester bigint;
     opener bigint;
@@ -165,16 +165,16 @@ BEGIN
         WHERE h.id = one AND world.chance(0.93);
     END LOOP;
     SELECT array_agg(id ORDER BY id) INTO households FROM csm.households WHERE tenant_id = tenant;
-    FOR i IN 1 .. people / 4 LOOP
+    FOR i IN 1 .. people LOOP
         one := world.pick(all_users);
         other := world.pick(all_users);
-        c := NULL;
-        IF world.chance(0.5) THEN
-            SELECT m.household_id AS household, m.user_id AS me, n.user_id AS them INTO c
+        pair := NULL;
+        IF world.chance(0.7) THEN
+            SELECT m.household_id AS household, m.user_id AS me, n.user_id AS them INTO pair
             FROM csm.household_members m JOIN csm.household_members n ON n.household_id = m.household_id AND n.user_id <> m.user_id
             WHERE m.household_id = world.pick(households) ORDER BY m.id, n.id LIMIT 1;
-            one := coalesce(c.me, one);
-            other := coalesce(c.them, other);
+            one := coalesce(pair.me, one);
+            other := coalesce(pair.them, other);
             IF world.chance(0.5) THEN
                 SELECT one, other INTO other, one;
             END IF;
@@ -182,7 +182,7 @@ BEGIN
         CONTINUE WHEN one = other;
         INSERT INTO csm.representations (tenant_id, representative_id, represented_id, household_id, valid_during)
         VALUES (tenant, one, other,
-                CASE WHEN c IS NULL THEN CASE WHEN world.chance(0.1) THEN world.pick(households) END ELSE c.household END,
+                CASE WHEN pair IS NULL THEN CASE WHEN world.chance(0.1) THEN world.pick(households) END ELSE pair.household END,
                 world.era())
         ON CONFLICT DO NOTHING;
     END LOOP;
@@ -193,7 +193,8 @@ BEGIN
         VALUES (tenant, 'Organisation ' || i, CASE WHEN i > 3 THEN world.pick(organizations) END) RETURNING id INTO one;
         organizations := organizations || one;
     END LOOP;
-    SELECT array_agg(role ORDER BY role) INTO staff_roles FROM csm.roles WHERE tenant_id = tenant AND kind = 'staff';
+    SELECT array_agg(role ORDER BY role) || '{contributor,proxy,w_owner,w_mixed}' INTO staff_roles
+    FROM csm.roles WHERE tenant_id = tenant AND kind = 'staff';
     SELECT array_agg(u.id ORDER BY u.id) INTO staff
     FROM unnest(all_users) WITH ORDINALITY u(id, n) WHERE u.n % 9 = 0;
     FOREACH one IN ARRAY staff LOOP
@@ -214,8 +215,8 @@ BEGIN
                     world.era())
             ON CONFLICT DO NOTHING;
         END LOOP;
-        FOR j IN 1 .. floor(random() * 10)::int LOOP
-            i := floor(random() * 3)::int;
+        FOR j IN 1 .. floor(random() * 40)::int LOOP
+            i := (array[0, 1, 1, 1, 1, 2])[1 + floor(random() * 6)::int];
             INSERT INTO csm.account_team (tenant_id, member_id, account_id, user_id, household_id, valid_during)
             VALUES (tenant, one, CASE WHEN i = 0 THEN world.pick(all_accounts) END,
                     CASE WHEN i = 1 THEN world.pick(all_users) END, CASE WHEN i = 2 THEN world.pick(households) END, world.era())
@@ -247,12 +248,12 @@ BEGIN
                     SELECT k.user_id FROM csm.account_relationships r JOIN csm.contacts k ON k.account_id = r.partner_account_id
                     WHERE r.customer_account_id = account AND r.type = 'partner_of' ORDER BY k.id)), requester);
             END IF;
-            IF world.chance(0.4) THEN
+            IF world.chance(0.6) THEN
                 partner := coalesce(CASE WHEN world.chance(0.8) THEN world.pick(ARRAY(
                     SELECT r.partner_account_id FROM csm.account_relationships r
                     WHERE r.customer_account_id = account AND r.type = 'partner_of' ORDER BY r.id)) END, world.pick(partners));
             END IF;
-            IF world.chance(0.4) THEN
+            IF world.chance(0.5) THEN
                 counterparty := nullif(world.pick(all_accounts), account);
             END IF;
         ELSIF branch = 'b2c' THEN
@@ -273,12 +274,13 @@ BEGIN
                'Case ' || i, requester, opener, account,
                CASE WHEN branch = 'b2c' AND world.chance(0.4) THEN world.pick(households) END,
                counterparty,
-               CASE WHEN counterparty IS NOT NULL AND world.chance(0.5) THEN
+               CASE WHEN counterparty IS NOT NULL AND world.chance(0.7) THEN
                     world.pick(ARRAY(SELECT k.id FROM csm.contacts k WHERE k.account_id = counterparty ORDER BY 1)) END,
                partner,
-               CASE WHEN partner IS NOT NULL AND world.chance(0.7) THEN
-                    world.pick(ARRAY(SELECT k.id FROM csm.contacts k WHERE k.account_id = partner ORDER BY 1)) END,
-               CASE WHEN world.chance(0.15) THEN world.pick(staff) END,
+               CASE WHEN partner IS NOT NULL AND world.chance(0.9) THEN
+                    world.pick(ARRAY(SELECT k.id FROM csm.contacts k WHERE k.account_id = partner
+                        AND k.role IN ('partner', 'partner_admin', 'w_broker', 'customer') ORDER BY 1)) END,
+               CASE WHEN world.chance(0.4) THEN world.pick(staff) END,
                CASE WHEN world.chance(0.4) THEN world.pick(organizations) END,
                world.pick(products), t.opened_at, CASE WHEN NOT draft THEN t.opened_at END, t.opened_at
         FROM (SELECT today - random() * interval '1800 days') t(opened_at);
@@ -307,4 +309,5 @@ BEGIN
     PERFORM world.build_tenant(1, people, accounts, cases);
     PERFORM world.build_tenant(2, greatest(10, people / 10), greatest(15, accounts / 10), greatest(10, cases / 10));
     PERFORM set_config('csm.importing', 'off', true);
+    ANALYZE;
 END $$;

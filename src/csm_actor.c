@@ -1,0 +1,262 @@
+/*
+ * csm_actor.c
+ *	  What the current person is to a case: the relations that the transitions
+ *	  of a machine name.
+ *
+ * Everything is answered from the access map, by the arms that the policies of
+ * csm.cases have (csm_private.case_arms in 38_case_policies.sql); a change
+ * there is a change here.
+ *
+ *	  requester	 the case is his, and the persona behind it is valid (V4)
+ *	  customer	 has case_decide through a customer-side arm
+ *	  claimant	 customer of a case that has a counterparty
+ *	  respondent has case_decide through a counterparty arm, once submitted
+ *	  partner	 may comment as the partner named on the case
+ *	  agent		 has case_work
+ *	  assignee	 agent to whom the case is assigned
+ *	  manager	 agent with account_manage where the case belongs
+ *	  system	 a write without identity
+ *
+ * The bits of an account do not tell a contact from a member of the account's
+ * team.  That is no confusion: staff roles hold case_work and not case_decide,
+ * so case_decide means the customer's side.  A tenant that gives case_decide
+ * to a staff role says that those people decide for the customer.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/typcache.h"
+
+#include "csm_actor.h"
+#include "csm_case_row.h"
+
+static const struct
+{
+	const char *name;
+	uint32		bit;
+}			relations[] =
+{
+	{"requester", CSM_ACTOR_REQUESTER},
+	{"customer", CSM_ACTOR_CUSTOMER},
+	{"claimant", CSM_ACTOR_CLAIMANT},
+	{"respondent", CSM_ACTOR_RESPONDENT},
+	{"partner", CSM_ACTOR_PARTNER},
+	{"agent", CSM_ACTOR_AGENT},
+	{"assignee", CSM_ACTOR_ASSIGNEE},
+	{"manager", CSM_ACTOR_MANAGER},
+	{"system", CSM_ACTOR_SYSTEM},
+};
+
+uint32
+csm_actor_from_name(const char *name)
+{
+	for (int i = 0; i < lengthof(relations); i++)
+	{
+		if (strcmp(relations[i].name, name) == 0)
+			return relations[i].bit;
+	}
+	return 0;
+}
+
+char *
+csm_actor_names(uint32 actors)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < lengthof(relations); i++)
+	{
+		if (actors & relations[i].bit)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", relations[i].name);
+	}
+	return names.data;
+}
+
+const char *
+csm_side_name(CsmSide side)
+{
+	switch (side)
+	{
+		case CSM_SIDE_OPERATOR:
+			return "operator";
+		case CSM_SIDE_COUNTERPARTY:
+			return "counterparty";
+		default:
+			return "customer";
+	}
+}
+
+/*
+ * Nobody is not the system: a setting that names somebody unknown, and a login
+ * mapped to somebody disabled, leave a person without rights.  What remains is
+ * a role that row security does not bind.  Inside csm's own SECURITY DEFINER
+ * functions that is the role that called, not csm_owner.
+ */
+bool
+csm_acts_as_system(void)
+{
+	Oid			owner = csm_owner_oid(true);
+	Oid			role = GetUserId();
+	int64		claimed;
+
+	if (csm_map_current() != NULL || csm_session_claims(&claimed) || csm_identity_of_login() != 0)
+		return false;
+	if (role == owner)
+		role = GetOuterUserId();
+	return has_bypassrls_privilege(role) || (OidIsValid(owner) && has_privs_of_role(role, owner));
+}
+
+static bool
+customer_permits(const CsmMap *map, const CsmCaseKeys *k, CsmAction action)
+{
+	return csm_map_account_since(map, k->account_id, k->opened_at, action) ||
+		csm_map_requester(map, k->requester_id, k->branch, k->account_id, action) ||
+		csm_map_opener(map, k->opened_by, k->branch, k->account_id, action) ||
+		csm_map_partner(map, k->partner_account_id, k->account_id, action) ||
+		csm_map_partner_contact(map, k->partner_contact_id, k->account_id, action) ||
+		csm_map_household(map, k->household_id, action) ||
+		csm_map_internal_contact(map, k->internal_contact_id, k->branch, action) ||
+		csm_map_shared_case(map, k->id, action);
+}
+
+static bool
+counterparty_permits(const CsmMap *map, const CsmCaseKeys *k, CsmAction action)
+{
+	return k->submitted &&
+		(csm_map_counterparty(map, k->counterparty_account_id, k->opened_at, action) ||
+		 csm_map_counterparty_contact(map, k->counterparty_contact_id, action));
+}
+
+static bool
+staff_permits(const CsmMap *map, const CsmCaseKeys *k, CsmAction action)
+{
+	return csm_map_all(map, k->tenant_id, k->branch, action) ||
+		csm_map_organization(map, k->service_organization_id, k->branch, action);
+}
+
+/* case_work: the staff arms, and those through which a team reaches. */
+static bool
+operator_permits(const CsmMap *map, const CsmCaseKeys *k, CsmAction action)
+{
+	return staff_permits(map, k, action) ||
+		csm_map_account_since(map, k->account_id, k->opened_at, action) ||
+		csm_map_requester(map, k->requester_id, k->branch, k->account_id, action) ||
+		csm_map_opener(map, k->opened_by, k->branch, k->account_id, action) ||
+		csm_map_household(map, k->household_id, action) ||
+		csm_map_internal_contact(map, k->internal_contact_id, k->branch, action);
+}
+
+static bool
+concerns(const CsmMap *map, const CsmCaseKeys *k)
+{
+	return map != NULL && k->tenant_id == csm_map_tenant(map) &&
+		(unsigned int) k->branch < CSM_BRANCHES;
+}
+
+bool
+csm_case_permits(const CsmCaseKeys *k, CsmAction action)
+{
+	const CsmMap *map = csm_map_current();
+
+	if (map == NULL)
+		return csm_acts_as_system();
+	if (!concerns(map, k))
+		return false;
+	if (action == CSM_CASE_WORK)
+		return operator_permits(map, k, action);
+	return staff_permits(map, k, action) || customer_permits(map, k, action) ||
+		counterparty_permits(map, k, action);
+}
+
+uint32
+csm_case_actors(const CsmCaseKeys *k)
+{
+	const CsmMap *map = csm_map_current();
+	int64		me;
+	uint32		actors = 0;
+
+	if (map == NULL)
+		return csm_acts_as_system() ? CSM_ACTOR_SYSTEM : 0;
+	if (!concerns(map, k))
+		return 0;
+	me = csm_map_user(map);
+
+	if (k->requester_id == me &&
+		csm_map_requester(map, me, k->branch, k->account_id, CSM_CASE_READ))
+		actors |= CSM_ACTOR_REQUESTER;
+	if (customer_permits(map, k, CSM_CASE_DECIDE))
+		actors |= CSM_ACTOR_CUSTOMER |
+			(k->counterparty_account_id != 0 ? CSM_ACTOR_CLAIMANT : 0);
+	if (counterparty_permits(map, k, CSM_CASE_DECIDE))
+		actors |= CSM_ACTOR_RESPONDENT;
+	if (csm_map_partner(map, k->partner_account_id, k->account_id, CSM_CASE_COMMENT) ||
+		csm_map_partner_contact(map, k->partner_contact_id, k->account_id, CSM_CASE_COMMENT))
+		actors |= CSM_ACTOR_PARTNER;
+	if (operator_permits(map, k, CSM_CASE_WORK))
+	{
+		actors |= CSM_ACTOR_AGENT;
+		if (k->assigned_to == me)
+			actors |= CSM_ACTOR_ASSIGNEE;
+		if (staff_permits(map, k, CSM_ACCOUNT_MANAGE) ||
+			csm_map_account(map, k->account_id, CSM_ACCOUNT_MANAGE))
+			actors |= CSM_ACTOR_MANAGER;
+	}
+	return actors;
+}
+
+/* Whoever works on the case speaks for the operator, whatever else he is. */
+CsmSide
+csm_case_side(const CsmCaseKeys *k)
+{
+	const CsmMap *map = csm_map_current();
+
+	if (map == NULL || !concerns(map, k) || operator_permits(map, k, CSM_CASE_WORK))
+		return CSM_SIDE_OPERATOR;
+	if (!customer_permits(map, k, CSM_CASE_READ) && counterparty_permits(map, k, CSM_CASE_READ))
+		return CSM_SIDE_COUNTERPARTY;
+	return CSM_SIDE_CUSTOMER;
+}
+
+PG_FUNCTION_INFO_V1(csm_case_actors_sql);
+
+/* csm_private.case_actors(csm.cases): the relations as text[]. */
+Datum
+csm_case_actors_sql(PG_FUNCTION_ARGS)
+{
+	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
+	TupleDesc	desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header),
+											  HeapTupleHeaderGetTypMod(header));
+	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
+	CsmCaseRow	row;
+	CsmCaseKeys keys;
+	uint32		actors;
+	Datum		names[lengthof(relations)];
+	int			n = 0;
+
+	csm_case_row_open(&row, &tuple, desc);
+	csm_case_row_keys(&row, &keys);
+	ReleaseTupleDesc(desc);
+
+	actors = csm_case_actors(&keys);
+	for (int i = 0; i < lengthof(relations); i++)
+	{
+		if (actors & relations[i].bit)
+			names[n++] = CStringGetTextDatum(relations[i].name);
+	}
+	PG_RETURN_ARRAYTYPE_P(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+PG_FUNCTION_INFO_V1(csm_acts_as_system_sql);
+
+Datum
+csm_acts_as_system_sql(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(csm_acts_as_system());
+}

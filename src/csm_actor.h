@@ -1,0 +1,33 @@
+/*
+ * csm_actor.h
+ *	  What the current person is to a case.
+ */
+#ifndef CSM_ACTOR_H
+#define CSM_ACTOR_H
+
+#include "csm.h"
+
+typedef enum CsmSide
+{
+	CSM_SIDE_CUSTOMER,
+	CSM_SIDE_COUNTERPARTY,
+	CSM_SIDE_OPERATOR
+} CsmSide;
+
+/* csm_identity.c: the person to whom the login is mapped, or 0 */
+extern int64 csm_identity_of_login(void);
+
+/* Does a write without identity, by whoever executes now, act as the system? */
+extern bool csm_acts_as_system(void);
+
+/* The rule of the policies of csm.cases, for a row in hand. */
+extern bool csm_case_permits(const CsmCaseKeys *keys, CsmAction action);
+
+/* On which side of the case the person speaks. */
+extern CsmSide csm_case_side(const CsmCaseKeys *keys);
+extern const char *csm_side_name(CsmSide side);
+
+/* Relations as a reader knows them: "agent, assignee". */
+extern char *csm_actor_names(uint32 actors);
+
+#endif							/* CSM_ACTOR_H */

@@ -1,0 +1,391 @@
+/*
+ * csm_plan.c
+ *	  What the planner learns of the access predicates.
+ *
+ * The support function answers three questions.  *Index condition*: a
+ * predicate on key k can be true only where k = ANY (companion(action)).  The
+ * right side is the stable call and never the ids of now, so that a plan that
+ * is kept is right for whoever runs it next; the condition is lossy, so that
+ * the predicate itself is evaluated on every row it finds and a mistake here
+ * can cost time, never show a row.  *Selectivity*: from the person's real keys
+ * and the column's most common values.  *Cost*: a hash probe.
+ *
+ * The planner evaluates a companion and looks up the frequency of every id in
+ * it, and the executor sorts them again: about ARRAY_COST per id.  The
+ * condition is therefore offered only where it saves more than that; see
+ * worth_an_index().
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/stratnum.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_statistic.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/selfuncs.h"
+#include "utils/syscache.h"
+
+#include "csm.h"
+
+/* Microseconds, measured on one core; only their ratios matter. */
+#define ARRAY_COST		2.0		/* an id in a companion, planning and execution */
+#define SCAN_COST		0.25	/* a row read in order and judged by the policy */
+#define WALK_COST		0.8		/* a row read through an ordered index and judged */
+#define FETCH_COST		0.7		/* a row fetched through a bitmap */
+#define ALWAYS_OFFERED	8		/* so few keys cost nothing worth a thought */
+
+typedef struct Predicate
+{
+	const char *name;
+	CsmKeySet	set;
+	const char *companion;
+} Predicate;
+
+static const Predicate predicates[] = {
+	{"account_allows", CSM_SET_ACCOUNTS, "accounts_allowing"},
+	{"account_known", CSM_SET_ACCOUNTS_KNOWN, "accounts_known"},
+	{"requester_allows", CSM_SET_REQUESTERS, "requesters_allowing"},
+	{"opener_allows", CSM_SET_OPENERS, "openers_allowing"},
+	{"internal_contact_allows", CSM_SET_INTERNAL_CONTACTS, "internal_contacts_allowing"},
+	{"partner_allows", CSM_SET_PARTNER_ACCOUNTS, "partner_accounts_allowing"},
+	{"partner_contact_allows", CSM_SET_PARTNER_CONTACTS, "partner_contacts_allowing"},
+	{"household_allows", CSM_SET_HOUSEHOLDS, "households_allowing"},
+	{"organization_allows", CSM_SET_ORGANIZATIONS, "organizations_allowing"},
+	{"shared_case_allows", CSM_SET_SHARED_CASES, "shared_cases_allowing"},
+	{"counterparty_allows", CSM_SET_COUNTERPARTIES, "counterparties_allowing"},
+	{"counterparty_contact_allows", CSM_SET_COUNTERPARTY_CONTACTS, "counterparty_contacts_allowing"},
+};
+
+/* all_in() has a companion of another shape: one tenant, not an array. */
+static const Predicate all_in = {"all_in", CSM_SETS, "all_tenant"};
+
+static const Predicate *
+find_predicate(Oid funcid)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	const Predicate *found = NULL;
+	const char *name;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	name = NameStr(((Form_pg_proc) GETSTRUCT(tuple))->proname);
+	if (strcmp(name, all_in.name) == 0)
+		found = &all_in;
+	for (int i = 0; found == NULL && i < (int) lengthof(predicates); i++)
+	{
+		if (strcmp(name, predicates[i].name) == 0)
+			found = &predicates[i];
+	}
+	ReleaseSysCache(tuple);
+	return found;
+}
+
+/* The action is the last argument; account_known() has none and takes any. */
+static int
+constant_action(const Predicate *predicate, List *args)
+{
+	Node	   *last = llast(args);
+	text	   *name;
+
+	if (predicate->set == CSM_SET_ACCOUNTS_KNOWN)
+		return CSM_CASE_READ;
+	if (!IsA(last, Const) || ((Const *) last)->constisnull)
+		return -1;
+	name = DatumGetTextPP(((Const *) last)->constvalue);
+	return csm_action_from_name(VARDATA_ANY(name), (int) VARSIZE_ANY_EXHDR(name));
+}
+
+/* --- selectivity --- */
+
+/*
+ * Share of the rows whose column holds one of n keys: the most common values
+ * one by one, the others by their average.  Without statistics every key
+ * counts as one in a thousand.
+ */
+static double
+keys_selectivity(PlannerInfo *root, Node *column, int varRelid, CsmMap *map, CsmKeySet set, CsmAction action)
+{
+	VariableStatData vardata;
+	AttStatsSlot slot;
+	double		nullfrac = 0;
+	double		hit = 0;
+	double		common = 0;
+	double		distinct;
+	bool		isdefault;
+	int			listed = 0;
+	int			matched = 0;
+	int			n;
+
+	if (map == NULL)
+		return 0;
+	n = csm_map_key_count(map, set, action);
+	if (n == 0)
+		return 0;
+
+	examine_variable(root, column, varRelid, &vardata);
+	distinct = get_variable_numdistinct(&vardata, &isdefault);
+	if (HeapTupleIsValid(vardata.statsTuple))
+	{
+		nullfrac = ((Form_pg_statistic) GETSTRUCT(vardata.statsTuple))->stanullfrac;
+		if (get_attstatsslot(&slot, vardata.statsTuple, STATISTIC_KIND_MCV, InvalidOid,
+							 ATTSTATSSLOT_VALUES | ATTSTATSSLOT_NUMBERS))
+		{
+			for (int i = 0; i < slot.nvalues; i++)
+			{
+				common += slot.numbers[i];
+				if (csm_map_has_key(map, set, action, DatumGetInt64(slot.values[i])))
+				{
+					hit += slot.numbers[i];
+					matched++;
+				}
+			}
+			listed = slot.nvalues;
+			free_attstatsslot(&slot);
+		}
+	}
+	else if (isdefault && vardata.rel != NULL)
+		distinct = Max(1000.0, n);
+	ReleaseVariableStats(vardata);
+
+	if (distinct > listed)
+		hit += Min(1.0, (n - matched) / (distinct - listed)) * Max(0.0, 1.0 - common - nullfrac);
+	CLAMP_PROBABILITY(hit);
+	return hit;
+}
+
+/* Share of the rows in the branches where reach is "all". */
+static double
+all_in_selectivity(PlannerInfo *root, List *args, int varRelid, CsmMap *map, CsmAction action)
+{
+	Node	   *branch = lsecond(args);
+	VariableStatData vardata;
+	AttStatsSlot slot;
+	double		hit = 0;
+	bool		known = false;
+	bool		allowed[CSM_BRANCHES];
+	int			n = 0;
+
+	if (map == NULL)
+		return 0;
+	for (int b = 0; b < CSM_BRANCHES; b++)
+	{
+		allowed[b] = csm_map_all(map, csm_map_tenant(map), b, action);
+		n += allowed[b];
+	}
+	if (n == 0 || n == CSM_BRANCHES)
+		return n == 0 ? 0 : 1;
+
+	if (IsA(branch, Const))
+	{
+		text	   *name;
+		int			b;
+
+		if (((Const *) branch)->constisnull)
+			return 0;
+		name = DatumGetTextPP(((Const *) branch)->constvalue);
+		b = csm_branch_from_name(VARDATA_ANY(name), (int) VARSIZE_ANY_EXHDR(name));
+		return b >= 0 && allowed[b] ? 1 : 0;
+	}
+	examine_variable(root, branch, varRelid, &vardata);
+	if (HeapTupleIsValid(vardata.statsTuple) &&
+		get_attstatsslot(&slot, vardata.statsTuple, STATISTIC_KIND_MCV, InvalidOid,
+						 ATTSTATSSLOT_VALUES | ATTSTATSSLOT_NUMBERS))
+	{
+		known = true;
+		for (int i = 0; i < slot.nvalues; i++)
+		{
+			text	   *name = DatumGetTextPP(slot.values[i]);
+			int			b = csm_branch_from_name(VARDATA_ANY(name), (int) VARSIZE_ANY_EXHDR(name));
+
+			if (b >= 0 && allowed[b])
+				hit += slot.numbers[i];
+		}
+		free_attstatsslot(&slot);
+	}
+	ReleaseVariableStats(vardata);
+	if (!known)
+		hit = (double) n / CSM_BRANCHES;
+	CLAMP_PROBABILITY(hit);
+	return hit;
+}
+
+static double
+selectivity(PlannerInfo *root, const Predicate *predicate, List *args, int varRelid, CsmMap *map, CsmAction action)
+{
+	if (predicate == &all_in)
+		return all_in_selectivity(root, args, varRelid, map, action);
+	return keys_selectivity(root, linitial(args), varRelid, map, predicate->set, action);
+}
+
+/* --- index condition --- */
+
+/* Does the query name one row of the relation by an equality on its key? */
+static bool
+named_by_key(IndexOptInfo *index)
+{
+	ListCell   *lc;
+	ListCell   *li;
+
+	foreach(lc, index->rel->baserestrictinfo)
+	{
+		OpExpr	   *clause = (OpExpr *) lfirst_node(RestrictInfo, lc)->clause;
+		Var		   *var;
+
+		if (!IsA(clause, OpExpr) || list_length(clause->args) != 2)
+			continue;
+		var = linitial(clause->args);
+		if (!IsA(var, Var))
+			var = lsecond(clause->args);
+		if (!IsA(var, Var) || var->varno != (int) index->rel->relid)
+			continue;
+		foreach(li, index->rel->indexlist)
+		{
+			IndexOptInfo *other = lfirst(li);
+
+			if (other->unique && other->indexkeys[0] == var->varattno &&
+				get_op_opfamily_strategy(clause->opno, other->opfamily[0]) == BTEqualStrategyNumber &&
+				var->varattno == 1)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Weighs what the ids cost against the rows that need not be read.  A LIMIT is
+ * met by walking an ordered index until enough rows have passed.
+ */
+static bool
+worth_an_index(PlannerInfo *root, IndexOptInfo *index, int n, double share)
+{
+	double		rows = Max(index->rel->tuples, 1.0);
+	double		cost = n * ARRAY_COST + rows * share * FETCH_COST;
+	double		otherwise = rows * SCAN_COST;
+
+	if (n <= ALWAYS_OFFERED)
+		return true;
+	if (bms_membership(root->all_baserels) == BMS_MULTIPLE && n > 1000)
+		return false;
+	if (root->limit_tuples > 0 && share > 0)
+		otherwise = Min(otherwise, root->limit_tuples / share * WALK_COST);
+	return cost < otherwise;
+}
+
+static Oid
+companion_oid(const Predicate *predicate, Oid funcid)
+{
+	Oid			types[1] = {TEXTOID};
+	int			nargs = predicate->set == CSM_SET_ACCOUNTS_KNOWN ? 0 : 1;
+
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(predicate->companion),
+						   PointerGetDatum(buildoidvector(types, nargs)),
+						   ObjectIdGetDatum(get_func_namespace(funcid)));
+}
+
+static List *
+index_condition(SupportRequestIndexCondition *req, const Predicate *predicate, List *args)
+{
+	int			action = constant_action(predicate, args);
+	CsmMap	   *map;
+	Expr	   *right;
+	Oid			companion;
+	Oid			equal;
+	double		share;
+
+	/* The key is the first argument; a btree on bigint is what csm indexes. */
+	if (req->indexarg != 0 || action < 0 || req->indexcol != 0)
+		return NIL;
+	equal = get_opfamily_member(req->opfamily, INT8OID, INT8OID, BTEqualStrategyNumber);
+	if (!OidIsValid(equal) || get_opcode(equal) != F_INT8EQ || named_by_key(req->index))
+		return NIL;
+
+	map = csm_map_current();
+	if (predicate != &all_in && map != NULL)
+	{
+		int			n = csm_map_key_count(map, predicate->set, action);
+
+		if (n > ALWAYS_OFFERED)
+		{
+			share = keys_selectivity(req->root, linitial(args), 0, map, predicate->set, action);
+			if (!worth_an_index(req->root, req->index, n, share))
+				return NIL;
+		}
+	}
+
+	companion = companion_oid(predicate, req->funcid);
+	if (!OidIsValid(companion))
+		return NIL;
+	req->lossy = true;
+	right = (Expr *) makeFuncExpr(companion, predicate == &all_in ? INT8OID : INT8ARRAYOID,
+								  predicate->set == CSM_SET_ACCOUNTS_KNOWN ? NIL : list_make1(copyObject(llast(args))),
+								  InvalidOid, DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
+	if (predicate == &all_in)
+		return list_make1(make_opclause(equal, BOOLOID, false, linitial(args), right,
+										InvalidOid, InvalidOid));
+	else
+	{
+		ScalarArrayOpExpr *any = makeNode(ScalarArrayOpExpr);
+
+		any->opno = equal;
+		any->opfuncid = get_opcode(equal);
+		any->useOr = true;
+		any->inputcollid = InvalidOid;
+		any->args = list_make2(linitial(args), right);
+		any->location = -1;
+		return list_make1(any);
+	}
+}
+
+PG_FUNCTION_INFO_V1(csm_access_support);
+
+Datum
+csm_access_support(PG_FUNCTION_ARGS)
+{
+	Node	   *raw = (Node *) PG_GETARG_POINTER(0);
+	const Predicate *predicate;
+	int			action;
+
+	if (IsA(raw, SupportRequestIndexCondition))
+	{
+		SupportRequestIndexCondition *req = (SupportRequestIndexCondition *) raw;
+
+		predicate = find_predicate(req->funcid);
+		if (predicate != NULL && is_funcclause(req->node))
+			PG_RETURN_POINTER(index_condition(req, predicate, ((FuncExpr *) req->node)->args));
+	}
+	else if (IsA(raw, SupportRequestSelectivity))
+	{
+		SupportRequestSelectivity *req = (SupportRequestSelectivity *) raw;
+
+		predicate = req->is_join ? NULL : find_predicate(req->funcid);
+		action = predicate ? constant_action(predicate, req->args) : -1;
+		if (action >= 0)
+		{
+			req->selectivity = selectivity(req->root, predicate, req->args, req->varRelid,
+										   csm_map_current(), action);
+			PG_RETURN_POINTER(req);
+		}
+	}
+	else if (IsA(raw, SupportRequestCost))
+	{
+		SupportRequestCost *req = (SupportRequestCost *) raw;
+
+		/* Most arms end at a NULL key; the rest probe a hash table. */
+		req->startup = 0;
+		req->per_tuple = 0.4 * cpu_operator_cost;
+		PG_RETURN_POINTER(req);
+	}
+	PG_RETURN_POINTER(NULL);
+}
