@@ -86,6 +86,7 @@ typedef struct CsmCaseKeys
 
 /* csm_session.c */
 extern bool csm_importing;
+extern bool csm_allow_explain;
 extern int	csm_map_memory;		/* kB */
 extern uint64 csm_session_generation;	/* grows when identity or persona is set */
 
@@ -125,10 +126,10 @@ extern int	csm_signal_anchor(CsmSignalKind kind, uint64 key);
 extern int	csm_signal_anchor_text(CsmSignalKind kind, const char *key);
 extern void csm_signal_watch(void);
 
-/* csm_spi.c: the only file that speaks SPI */
-typedef struct CsmQuery CsmQuery;
-typedef void (*CsmRowCallback) (void *arg, int nrows);
+/* csm_explain.c */
+extern void csm_explain_init(void);
 
+/* csm_spi.c; its interface is csm_spi.h */
 extern Oid	csm_owner_oid(bool missing_ok);
 
 /* csm_map.c */

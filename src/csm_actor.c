@@ -26,13 +26,11 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/typcache.h"
 
 #include "csm_actor.h"
 #include "csm_case_row.h"
@@ -57,7 +55,7 @@ static const struct
 uint32
 csm_actor_from_name(const char *name)
 {
-	for (int i = 0; i < lengthof(relations); i++)
+	for (int i = 0; i < (int) lengthof(relations); i++)
 	{
 		if (strcmp(relations[i].name, name) == 0)
 			return relations[i].bit;
@@ -71,7 +69,7 @@ csm_actor_names(uint32 actors)
 	StringInfoData names;
 
 	initStringInfo(&names);
-	for (int i = 0; i < lengthof(relations); i++)
+	for (int i = 0; i < (int) lengthof(relations); i++)
 	{
 		if (actors & relations[i].bit)
 			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", relations[i].name);
@@ -230,22 +228,17 @@ PG_FUNCTION_INFO_V1(csm_case_actors_sql);
 Datum
 csm_case_actors_sql(PG_FUNCTION_ARGS)
 {
-	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
-	TupleDesc	desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header),
-											  HeapTupleHeaderGetTypMod(header));
-	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
 	CsmCaseRow	row;
 	CsmCaseKeys keys;
 	uint32		actors;
 	Datum		names[lengthof(relations)];
 	int			n = 0;
 
-	csm_case_row_open(&row, &tuple, desc);
+	csm_case_row_open_argument(&row, PG_GETARG_HEAPTUPLEHEADER(0));
 	csm_case_row_keys(&row, &keys);
-	ReleaseTupleDesc(desc);
 
 	actors = csm_case_actors(&keys);
-	for (int i = 0; i < lengthof(relations); i++)
+	for (int i = 0; i < (int) lengthof(relations); i++)
 	{
 		if (actors & relations[i].bit)
 			names[n++] = CStringGetTextDatum(relations[i].name);

@@ -16,6 +16,7 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 
 #include "csm_case_row.h"
 
@@ -84,6 +85,17 @@ csm_case_row_open(CsmCaseRow *row, HeapTuple tuple, TupleDesc desc)
 	row->values = (Datum *) palloc(desc->natts * sizeof(Datum));
 	row->nulls = (bool *) palloc(desc->natts * sizeof(bool));
 	heap_deform_tuple(tuple, desc, row->values, row->nulls);
+}
+
+/* A row that SQL passed as an argument. */
+void
+csm_case_row_open_argument(CsmCaseRow *row, HeapTupleHeader header)
+{
+	TupleDesc	desc = lookup_rowtype_tupdesc_copy(HeapTupleHeaderGetTypeId(header),
+												   HeapTupleHeaderGetTypMod(header));
+	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
+
+	csm_case_row_open(row, &tuple, desc);
 }
 
 /* The row as a tuple that stands where "like" stands. */

@@ -19,6 +19,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/dependency.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "commands/event_trigger.h"
@@ -70,7 +71,9 @@ guard_drop(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *
 	/* A script of the extension itself may drop what it made. */
 	if (access != OAT_DROP || classId != RelationRelationId || subId != 0 || creating_extension)
 		return;
-	if (get_rel_relkind(objectId) == RELKIND_RELATION)
+	/* No table of csm_private has a row when csm.tenants has none. */
+	if (get_rel_relkind(objectId) == RELKIND_RELATION &&
+		get_rel_namespace(objectId) == get_namespace_oid("csm", true))
 	{
 		Oid			extension = getExtensionOfObject(RelationRelationId, objectId);
 
@@ -79,9 +82,7 @@ guard_drop(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("cannot drop extension \"csm\" while its tables hold rows"),
-					 errdetail("Table %s.%s is not empty.",
-							   quote_identifier(get_namespace_name(get_rel_namespace(objectId))),
-							   quote_identifier(get_rel_name(objectId))),
+					 errdetail("Table csm.%s is not empty.", quote_identifier(get_rel_name(objectId))),
 					 errhint("To lose them for good, SET csm.allow_drop = on and repeat the command.")));
 	}
 }

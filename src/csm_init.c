@@ -18,4 +18,5 @@ _PG_init(void)
 {
 	csm_signal_init();
 	csm_session_init();
+	csm_explain_init();
 }

@@ -17,7 +17,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
-#include "utils/typcache.h"
 
 #include "csm_errors.h"
 #include "csm_lifecycle.h"
@@ -215,6 +214,13 @@ listed(const CsmCaseColumn *columns, int n, int column)
 	return false;
 }
 
+/* Is it for a transition to say who writes the column? */
+bool
+csm_transition_judges(CsmCaseColumn column)
+{
+	return listed(action_columns, (int) lengthof(action_columns), column);
+}
+
 /* The effect on a column that counts for these actors; one of an actor first. */
 static const CsmEffect *
 effect_on(const CsmTransition *t, const char *column, uint32 actors)
@@ -241,7 +247,7 @@ apply_effects(const CsmTransition *t, uint32 actors, const CsmCaseRow *before, C
 
 		if (strcmp(effect->column, "note") == 0 || effect_on(t, effect->column, actors) != effect)
 			continue;
-		if (!listed(action_columns, lengthof(action_columns), column))
+		if (column < 0 || !csm_transition_judges((CsmCaseColumn) column))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("effect of action \"%s\" names column \"%s\", which no action sets",
@@ -296,7 +302,7 @@ csm_transition_lacks(const CsmTransition *t, bool has_note, uint32 actors,
 static void
 check_party_fields(const CsmTransition *t, uint32 actors, const CsmCaseRow *before, const CsmCaseRow *after)
 {
-	for (int i = 0; i < lengthof(action_columns); i++)
+	for (int i = 0; i < (int) lengthof(action_columns); i++)
 	{
 		CsmCaseColumn column = action_columns[i];
 		const char *name = csm_case_column_name(column);
@@ -318,11 +324,11 @@ check_party_fields(const CsmTransition *t, uint32 actors, const CsmCaseRow *befo
 
 /* What the classes of the two states mean for times and counters. */
 static void
-apply_classes(const CsmTransition *t, uint32 actors, CsmCaseRow *after)
+apply_classes(const CsmTransition *t, uint32 actors, TimestampTz at, CsmCaseRow *after)
 {
 	CsmStateClass from = t->from->state_class;
 	CsmStateClass to = t->to->state_class;
-	Datum		now = TimestampTzGetDatum(GetCurrentTimestamp());
+	Datum		now = TimestampTzGetDatum(at);
 	bool		by_customer = (t->actors & actors & CUSTOMER_SIDE) != 0;
 
 	if (from == CSM_CLASS_DRAFT && to != CSM_CLASS_DRAFT && !csm_class_is_final(to))
@@ -355,7 +361,7 @@ apply_classes(const CsmTransition *t, uint32 actors, CsmCaseRow *after)
  * what it demands is checked here, after its effects.
  */
 void
-csm_transition_apply(const CsmTransition *t, uint32 actors, bool has_note,
+csm_transition_apply(const CsmTransition *t, uint32 actors, bool has_note, TimestampTz at,
 					 const CsmCaseRow *before, CsmCaseRow *after)
 {
 	char	   *missing;
@@ -372,23 +378,12 @@ csm_transition_apply(const CsmTransition *t, uint32 actors, bool has_note,
 				 errhint("Give them to csm.act() in fields, a note in note.")));
 	csm_case_row_set_text(after, CASE_state, t->to->key);
 	csm_case_row_set_text(after, CASE_state_class, csm_class_name(t->to->state_class));
-	apply_classes(t, actors, after);
+	apply_classes(t, actors, at, after);
 	if (has_note && (actors & CSM_ACTOR_AGENT) && csm_case_row_null(after, CASE_first_response_at))
-		csm_case_row_set(after, CASE_first_response_at, TimestampTzGetDatum(GetCurrentTimestamp()));
+		csm_case_row_set(after, CASE_first_response_at, TimestampTzGetDatum(at));
 }
 
 /* ---- what SQL functions of csm_private announce ---- */
-
-static void
-open_argument(FunctionCallInfo fcinfo, int n, CsmCaseRow *row)
-{
-	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(n);
-	TupleDesc	desc = lookup_rowtype_tupdesc_copy(HeapTupleHeaderGetTypeId(header),
-												   HeapTupleHeaderGetTypMod(header));
-	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
-
-	csm_case_row_open(row, &tuple, desc);
-}
 
 PG_FUNCTION_INFO_V1(csm_begin_act);
 
@@ -411,7 +406,7 @@ csm_begin_act(PG_FUNCTION_ARGS)
 	char	   *note = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	CsmVerdict	verdict;
 
-	open_argument(fcinfo, 0, &row);
+	csm_case_row_open_argument(&row, PG_GETARG_HEAPTUPLEHEADER(0));
 	csm_case_row_keys(&row, &keys);
 	intent.case_id = keys.id;
 	intent.actors = csm_case_actors(&keys);

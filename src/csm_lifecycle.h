@@ -51,8 +51,9 @@ extern bool csm_is_importing(void);
 extern void csm_report_verdict(CsmVerdict verdict, const CsmCaseRow *row, const CsmMachine *machine,
 							   const CsmState *from, const char *action, const CsmState *to,
 							   uint32 actors);
+extern bool csm_transition_judges(CsmCaseColumn column);
 extern void csm_transition_apply(const CsmTransition *t, uint32 actors, bool has_note,
-								 const CsmCaseRow *before, CsmCaseRow *after);
+								 TimestampTz at, const CsmCaseRow *before, CsmCaseRow *after);
 extern bool csm_transition_lacks(const CsmTransition *t, bool has_note, uint32 actors,
 								 const CsmCaseRow *before, const CsmCaseRow *after);
 extern const CsmMachine *csm_case_machine(const CsmCaseRow *row);

@@ -60,6 +60,7 @@ static const struct config_enum_entry restoring_options[] = {
 };
 
 bool		csm_importing = false;
+bool		csm_allow_explain = false;
 int			csm_map_memory = 65536;
 uint64		csm_session_generation = 0;
 
@@ -236,6 +237,11 @@ csm_session_init(void)
 							 NULL,
 							 &allow_drop, false, PGC_SUSET,
 							 GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL, NULL, NULL);
+	DefineCustomBoolVariable("csm.allow_explain",
+							 "Lets csm_portal and csm_guest use EXPLAIN.",
+							 "A plan tells how many rows a policy removed.",
+							 &csm_allow_explain, false, PGC_SUSET,
+							 GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	DefineCustomIntVariable("csm.map_memory",
 							"Memory for the access maps that a backend keeps.",
 							"The map in use is kept even where it alone is larger.",

@@ -17,9 +17,8 @@
  * pattern language that a row could break.  Text in a table is valid in the
  * encoding of the database, so folding it cannot meet a character that it does
  * not know; what the platform would refuse for its size is cut before
- * (MAX_HAYSTACK).  With an index the server rechecks rows by ILIKE; the only
- * error that ILIKE knows is about the end of the pattern, and the pattern that
- * csm_private.like_pattern() makes always ends in a plain %.
+ * (MAX_HAYSTACK).  An index is asked with an ILIKE pattern, but compares
+ * trigrams only; what it finds is rechecked by contains() itself.
  *
  * Neither argues about time: a row that takes longer to search takes longer.
  */
@@ -443,12 +442,12 @@ text_selectivity(SupportRequestSelectivity *req)
 	else
 	{
 		Const	   *value = expected_value(req->root, wanted);
-		Datum		pattern;
 
-		if (value == NULL)
-			return false;
-		pattern = DirectFunctionCall1(csm_like_pattern, value->constvalue);
-		wanted = (Node *) makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1, pattern, false, false);
+		/* An unknown needle gets the operator's default. */
+		if (value != NULL)
+			wanted = (Node *) makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
+										DirectFunctionCall1(csm_like_pattern, value->constvalue),
+										false, false);
 		req->selectivity = operator_selectivity(req, OID_TEXT_ICLIKE_OP,
 												list_make2(content, wanted),
 												DEFAULT_COLLATION_OID);

@@ -6,6 +6,10 @@
 -- predicate into the index condition key = ANY (companion), lossy, so that the
 -- predicate itself is evaluated again on every row.
 --
+-- STRICT where no argument may be missing: it lets a partial index on
+-- key IS NOT NULL answer the arm.  requester_allows and opener_allows are not,
+-- because their account is NULL for consumers and employees.
+--
 -- LEAKPROOF: a predicate reads its arguments and the map, returns a boolean
 -- and raises nothing that depends on an argument (an unknown action is false,
 -- not an error); loading the map depends on the session alone.  The argument is
@@ -84,25 +88,25 @@ COMMENT ON FUNCTION csm.counterparty_contacts_allowing(text) IS
 'Sorted ids: the person''s contact ids, when being named as the counterparty''s contact gives him the action; empty for nobody and for an unknown action';
 
 CREATE FUNCTION csm.all_in(tenant_id bigint, branch text, action text) RETURNS boolean
-AS 'MODULE_PATHNAME', 'csm_all_in' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 1
+AS 'MODULE_PATHNAME', 'csm_all_in' LANGUAGE c STABLE STRICT PARALLEL SAFE LEAKPROOF COST 1
 SUPPORT csm_private.access_support;
 COMMENT ON FUNCTION csm.all_in(bigint, text, text) IS
 'True where the person has reach "all" for the action in the branch (b2b, b2c, internal) of that tenant';
 
 CREATE FUNCTION csm.account_allows(account_id bigint, action text) RETURNS boolean
-AS 'MODULE_PATHNAME', 'csm_account_allows' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 1
+AS 'MODULE_PATHNAME', 'csm_account_allows' LANGUAGE c STABLE STRICT PARALLEL SAFE LEAKPROOF COST 1
 SUPPORT csm_private.access_support;
 COMMENT ON FUNCTION csm.account_allows(bigint, text) IS
 'True where the person may do the action on every case and record of the account; an account of which he may see cases only from a date on is left out';
 
 CREATE FUNCTION csm.account_allows(account_id bigint, opened_at timestamptz, action text) RETURNS boolean
-AS 'MODULE_PATHNAME', 'csm_account_allows_since' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 1
+AS 'MODULE_PATHNAME', 'csm_account_allows_since' LANGUAGE c STABLE STRICT PARALLEL SAFE LEAKPROOF COST 1
 SUPPORT csm_private.access_support;
 COMMENT ON FUNCTION csm.account_allows(bigint, timestamptz, text) IS
 'As account_allows(bigint, text), and for an account of a partner relationship with history_from, from that instant on';
 
 CREATE FUNCTION csm.account_known(account_id bigint) RETURNS boolean
-AS 'MODULE_PATHNAME', 'csm_account_known' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 1
+AS 'MODULE_PATHNAME', 'csm_account_known' LANGUAGE c STABLE STRICT PARALLEL SAFE LEAKPROOF COST 1
 SUPPORT csm_private.access_support;
 COMMENT ON FUNCTION csm.account_known(bigint) IS
 'True where the person has any right on the account';
@@ -120,49 +124,49 @@ COMMENT ON FUNCTION csm.opener_allows(bigint, text, bigint, text) IS
 'True for cases that the person opened, while the persona he opened them through is valid (V4); account_id may be NULL';
 
 CREATE FUNCTION csm.internal_contact_allows(internal_contact_id bigint, branch text, action text) RETURNS boolean
-AS 'MODULE_PATHNAME', 'csm_internal_contact_allows' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 1
+AS 'MODULE_PATHNAME', 'csm_internal_contact_allows' LANGUAGE c STABLE STRICT PARALLEL SAFE LEAKPROOF COST 1
 SUPPORT csm_private.access_support;
 COMMENT ON FUNCTION csm.internal_contact_allows(bigint, text, text) IS
 'True where the person is the internal contact of the case and holds a staff role with reach own';
 
 CREATE FUNCTION csm.partner_allows(partner_account_id bigint, account_id bigint, action text) RETURNS boolean
-AS 'MODULE_PATHNAME', 'csm_partner_allows' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 1
+AS 'MODULE_PATHNAME', 'csm_partner_allows' LANGUAGE c STABLE STRICT PARALLEL SAFE LEAKPROOF COST 1
 SUPPORT csm_private.access_support;
 COMMENT ON FUNCTION csm.partner_allows(bigint, bigint, text) IS
 'True for cases of a customer that name the person''s partner account, while the relationship is current (V5)';
 
 CREATE FUNCTION csm.partner_contact_allows(partner_contact_id bigint, account_id bigint, action text) RETURNS boolean
-AS 'MODULE_PATHNAME', 'csm_partner_contact_allows' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 1
+AS 'MODULE_PATHNAME', 'csm_partner_contact_allows' LANGUAGE c STABLE STRICT PARALLEL SAFE LEAKPROOF COST 1
 SUPPORT csm_private.access_support;
 COMMENT ON FUNCTION csm.partner_contact_allows(bigint, bigint, text) IS
 'True for cases of a customer that name the person as partner contact, while the relationship is current (V5)';
 
 CREATE FUNCTION csm.household_allows(household_id bigint, action text) RETURNS boolean
-AS 'MODULE_PATHNAME', 'csm_household_allows' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 1
+AS 'MODULE_PATHNAME', 'csm_household_allows' LANGUAGE c STABLE STRICT PARALLEL SAFE LEAKPROOF COST 1
 SUPPORT csm_private.access_support;
 COMMENT ON FUNCTION csm.household_allows(bigint, text) IS
 'True for the household that the person heads, or on whose team he is';
 
 CREATE FUNCTION csm.organization_allows(service_organization_id bigint, branch text, action text) RETURNS boolean
-AS 'MODULE_PATHNAME', 'csm_organization_allows' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 1
+AS 'MODULE_PATHNAME', 'csm_organization_allows' LANGUAGE c STABLE STRICT PARALLEL SAFE LEAKPROOF COST 1
 SUPPORT csm_private.access_support;
 COMMENT ON FUNCTION csm.organization_allows(bigint, text, text) IS
 'True for service organisations in the person''s reach, less the excluded subtrees';
 
 CREATE FUNCTION csm.shared_case_allows(case_id bigint, action text) RETURNS boolean
-AS 'MODULE_PATHNAME', 'csm_shared_case_allows' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 1
+AS 'MODULE_PATHNAME', 'csm_shared_case_allows' LANGUAGE c STABLE STRICT PARALLEL SAFE LEAKPROOF COST 1
 SUPPORT csm_private.access_support;
 COMMENT ON FUNCTION csm.shared_case_allows(bigint, text) IS
 'True for a case shared with the person or one of his accounts, as far as the share''s capabilities go (V7)';
 
 CREATE FUNCTION csm.counterparty_allows(counterparty_account_id bigint, opened_at timestamptz, action text) RETURNS boolean
-AS 'MODULE_PATHNAME', 'csm_counterparty_allows' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 1
+AS 'MODULE_PATHNAME', 'csm_counterparty_allows' LANGUAGE c STABLE STRICT PARALLEL SAFE LEAKPROOF COST 1
 SUPPORT csm_private.access_support;
 COMMENT ON FUNCTION csm.counterparty_allows(bigint, timestamptz, text) IS
 'True where the person acts for the account against which a dispute is raised: by role, or as any contact where the account has neither manager nor admin (V8)';
 
 CREATE FUNCTION csm.counterparty_contact_allows(counterparty_contact_id bigint, action text) RETURNS boolean
-AS 'MODULE_PATHNAME', 'csm_counterparty_contact_allows' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 1
+AS 'MODULE_PATHNAME', 'csm_counterparty_contact_allows' LANGUAGE c STABLE STRICT PARALLEL SAFE LEAKPROOF COST 1
 SUPPORT csm_private.access_support;
 COMMENT ON FUNCTION csm.counterparty_contact_allows(bigint, text) IS
 'True where the person is the named contact of the counterparty (V8)';

@@ -86,7 +86,7 @@ CREATE TABLE csm.cases (
 CREATE INDEX cases_newest_idx ON csm.cases (tenant_id, opened_at DESC, id DESC);
 CREATE INDEX cases_account_idx ON csm.cases (account_id, opened_at);
 CREATE INDEX cases_requester_idx ON csm.cases (requester_id, opened_at);
-CREATE INDEX cases_opened_by_idx ON csm.cases (opened_by) WHERE opened_by IS NOT NULL;
+CREATE INDEX cases_opened_by_idx ON csm.cases (opened_by);
 CREATE INDEX cases_counterparty_account_idx ON csm.cases (counterparty_account_id) WHERE counterparty_account_id IS NOT NULL;
 CREATE INDEX cases_counterparty_contact_idx ON csm.cases (counterparty_contact_id) WHERE counterparty_contact_id IS NOT NULL;
 CREATE INDEX cases_partner_account_idx ON csm.cases (partner_account_id) WHERE partner_account_id IS NOT NULL;

@@ -75,7 +75,7 @@ BEGIN
         IF (SELECT count(DISTINCT s.state) FROM csm.case_states s
             WHERE s.tenant_id = tenant AND s.case_type = content ->> 'case_type'
               AND s.state IN (content ->> 'from_state', content ->> 'to_state'))
-           < CASE WHEN content ->> 'from_state' = content ->> 'to_state' THEN 1 ELSE 2 END THEN
+           < (CASE WHEN content ->> 'from_state' = content ->> 'to_state' THEN 1 ELSE 2 END) THEN
             RETURN false;
         END IF;
         INSERT INTO csm.case_transitions AS t (tenant_id, case_type, from_state, action, to_state, actors,

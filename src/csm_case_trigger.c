@@ -1,0 +1,637 @@
+/*
+ * csm_case_trigger.c
+ *	  The trigger of csm.cases, for whoever writes: psql, COPY, an ORM, a
+ *	  superuser's script, csm's own functions.
+ *
+ * It runs before row security checks the new row, so it must raise nothing
+ * that depends on a row the writer may not see.  It looks at other tables only
+ * to fill in what was left out (home account, branch); whether the references
+ * in the row may be made, the policy decides afterwards.
+ *
+ * It is an ordinary ("origin") trigger: rows that a subscription applies were
+ * judged where they were written.  While a dump is restored it steps aside.
+ *
+ * Columns fall into three groups.  Identity (who, for whom, when) is fixed at
+ * the start: writing it is refused.  Derived columns (state_class, times,
+ * counters, search) are computed: what a writer gives is not looked at.  The
+ * others belong to whoever works on the case.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "csm_errors.h"
+#include "csm_lifecycle.h"
+#include "csm_spi.h"
+
+PG_FUNCTION_INFO_V1(csm_case_guard);
+
+/* As the check constraint of description: what is longer is refused by it. */
+#define MAX_SEARCHED 100000
+
+#define WORKERS (CSM_ACTOR_AGENT | CSM_ACTOR_SYSTEM)
+
+static const CsmCaseColumn fixed_columns[] = {
+	CASE_id, CASE_tenant_id, CASE_number, CASE_branch, CASE_opened_by, CASE_opened_at,
+	CASE_idempotency_key
+};
+
+/* Fixed too, but a data repair without identity may correct them. */
+static const CsmCaseColumn party_reference_columns[] = {
+	CASE_requester_id, CASE_account_id, CASE_counterparty_account_id
+};
+
+static const CsmCaseColumn derived_columns[] = {
+	CASE_state_class, CASE_search, CASE_submitted_at, CASE_resolved_at, CASE_closed_at,
+	CASE_updated_at, CASE_first_response_at, CASE_reopen_count, CASE_reassignment_count
+};
+
+static const CsmCaseColumn work_columns[] = {
+	CASE_case_type, CASE_priority, CASE_impact, CASE_urgency, CASE_subject, CASE_description,
+	CASE_language, CASE_channel, CASE_household_id, CASE_counterparty_contact_id,
+	CASE_partner_account_id, CASE_partner_contact_id, CASE_internal_contact_id,
+	CASE_service_organization_id, CASE_product_id, CASE_asset_id, CASE_entitlement_id,
+	CASE_assigned_group_id, CASE_assigned_to, CASE_parent_id, CASE_resolution_code,
+	CASE_resolution_notes, CASE_needs_attention, CASE_attributes
+};
+
+/* ---- search ---- */
+
+/* "english", or "schema.name" for a site's own; never the search_path. */
+static Oid
+text_search_config(const char *language)
+{
+	const char *dot = language ? strchr(language, '.') : NULL;
+	Oid			schema = PG_CATALOG_NAMESPACE;
+	Oid			config = InvalidOid;
+
+	if (dot != NULL)
+		schema = get_namespace_oid(pnstrdup(language, dot - language), true);
+	if (language != NULL && OidIsValid(schema) && strlen(dot ? dot + 1 : language) < NAMEDATALEN)
+		config = GetSysCacheOid2(TSCONFIGNAMENSP, Anum_pg_ts_config_oid,
+								 CStringGetDatum(dot ? dot + 1 : language),
+								 ObjectIdGetDatum(schema));
+	if (!OidIsValid(config))
+		config = GetSysCacheOid2(TSCONFIGNAMENSP, Anum_pg_ts_config_oid,
+								 CStringGetDatum("simple"), ObjectIdGetDatum(PG_CATALOG_NAMESPACE));
+	return config;
+}
+
+static Datum
+weighted(Oid config, const char *words, char weight)
+{
+	int			length = pg_mbcharcliplen(words, strlen(words), MAX_SEARCHED);
+	Datum		vector = DirectFunctionCall2(to_tsvector_byid, ObjectIdGetDatum(config),
+											 PointerGetDatum(cstring_to_text_with_len(words, length)));
+
+	return DirectFunctionCall2(tsvector_setweight, vector, CharGetDatum(weight));
+}
+
+static void
+index_words(CsmCaseRow *row)
+{
+	char	   *language = csm_case_row_text(row, CASE_language);
+	char	   *number = csm_case_row_text(row, CASE_number);
+	char	   *subject = csm_case_row_text(row, CASE_subject);
+	char	   *description = csm_case_row_text(row, CASE_description);
+	Oid			config = text_search_config(language);
+	Datum		vector;
+
+	if (!OidIsValid(config))
+	{
+		csm_case_row_set_null(row, CASE_search);
+		return;
+	}
+	vector = weighted(config, psprintf("%s %s", number ? number : "", subject ? subject : ""), 'A');
+	if (description != NULL)
+		vector = DirectFunctionCall2(tsvector_concat, vector, weighted(config, description, 'B'));
+	csm_case_row_set(row, CASE_search, vector);
+}
+
+/* ---- a new case ---- */
+
+typedef struct Affiliation
+{
+	int64		account_id;		/* 0: contact of none */
+	bool		consumer;
+} Affiliation;
+
+static void
+take_affiliation(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+	Affiliation *found = (Affiliation *) arg;
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, 1, desc, &isnull);
+
+	found->account_id = isnull ? 0 : DatumGetInt64(value);
+	found->consumer = DatumGetBool(heap_getattr(tuple, 2, desc, &isnull));
+}
+
+static Affiliation
+affiliation(int64 tenant_id, int64 user_id, int64 contact_id)
+{
+	static const char sql[] =
+		"SELECT (SELECT k.account_id FROM csm.contacts k"
+		"         WHERE k.user_id = $2 AND k.tenant_id = $1 AND k.login_enabled"
+		"           AND CASE WHEN $3 = 0 THEN k.is_home ELSE k.id = $3 END"
+		"           AND (k.valid_during IS NULL OR k.valid_during @> statement_timestamp())"
+		"         LIMIT 1),"
+		"       EXISTS (SELECT FROM csm.consumers c WHERE c.user_id = $2 AND c.tenant_id = $1)";
+	Oid			types[3] = {INT8OID, INT8OID, INT8OID};
+	Datum		values[3];
+	Affiliation found = {0, false};
+
+	values[0] = Int64GetDatum(tenant_id);
+	values[1] = Int64GetDatum(user_id);
+	values[2] = Int64GetDatum(contact_id);
+	csm_spi_query(sql, 3, types, values, NULL, take_affiliation, &found);
+	return found;
+}
+
+/*
+ * For whom the case is decides what kind of case it is.  Somebody who asks for
+ * himself does so through the persona he has narrowed himself to, else as
+ * contact of his home account, else as consumer, else as anybody.  For another
+ * person the account must be named, or he is a consumer; who is only a contact
+ * is asked for at his home account.
+ */
+static void
+choose_branch(CsmCaseRow *row, const CsmMap *map)
+{
+	int64		tenant_id = csm_case_row_id(row, CASE_tenant_id);
+	int64		requester_id = csm_case_row_id(row, CASE_requester_id);
+	bool		own = map != NULL && requester_id == csm_map_user(map);
+	const char *persona = own ? csm_session_persona() : NULL;
+	const char *branch = NULL;
+	int64		contact_id = 0;
+	Affiliation person;
+
+	if (!csm_case_row_null(row, CASE_account_id))
+		branch = "b2b";
+	else if (!csm_case_row_null(row, CASE_household_id) || (persona && strcmp(persona, "consumer") == 0))
+		branch = "b2c";
+	else if (persona && strncmp(persona, "contact:", 8) != 0)
+		branch = "internal";
+	else if (!own && map != NULL &&
+			 csm_map_requester(map, requester_id, CSM_B2C, 0, CSM_CASE_CREATE))
+		branch = "b2c";
+	if (branch == NULL)
+	{
+		if (persona != NULL)
+			contact_id = strtoll(persona + 8, NULL, 10);
+		person = affiliation(tenant_id, requester_id, contact_id);
+		if (person.account_id != 0 && (own || !person.consumer))
+		{
+			csm_case_row_set(row, CASE_account_id, Int64GetDatum(person.account_id));
+			branch = "b2b";
+		}
+		else if (person.consumer && persona == NULL)
+			branch = "b2c";
+		else
+			branch = "internal";
+	}
+	csm_case_row_set_text(row, CASE_branch, branch);
+}
+
+static void
+set_if_null(CsmCaseRow *row, CsmCaseColumn column, Datum value)
+{
+	if (csm_case_row_null(row, column))
+		csm_case_row_set(row, column, value);
+}
+
+static void
+fill_number(CsmCaseRow *row)
+{
+	if (csm_case_row_null(row, CASE_number) && !csm_case_row_null(row, CASE_id))
+		csm_case_row_set_text(row, CASE_number,
+							  psprintf("CS%07lld", (long long) csm_case_row_id(row, CASE_id)));
+}
+
+/* What holds for imported cases as well. */
+static void
+fill_defaults(CsmCaseRow *row, TimestampTz now)
+{
+	fill_number(row);
+	if (csm_case_row_null(row, CASE_case_type))
+		csm_case_row_set_text(row, CASE_case_type, "case");
+	if (csm_case_row_null(row, CASE_language))
+		csm_case_row_set_text(row, CASE_language, "english");
+	if (csm_case_row_null(row, CASE_channel))
+		csm_case_row_set_text(row, CASE_channel, "web");
+	if (csm_case_row_null(row, CASE_attributes))
+		csm_case_row_parse(row, CASE_attributes, "{}");
+	set_if_null(row, CASE_priority, Int16GetDatum(4));
+	set_if_null(row, CASE_impact, Int16GetDatum(3));
+	set_if_null(row, CASE_urgency, Int16GetDatum(3));
+	set_if_null(row, CASE_needs_attention, BoolGetDatum(false));
+	set_if_null(row, CASE_reopen_count, Int32GetDatum(0));
+	set_if_null(row, CASE_reassignment_count, Int32GetDatum(0));
+	set_if_null(row, CASE_opened_at, TimestampTzGetDatum(now));
+	set_if_null(row, CASE_updated_at, TimestampTzGetDatum(now));
+}
+
+static void
+fill_requester(CsmCaseRow *row, const CsmMap *map)
+{
+	if (!csm_case_row_null(row, CASE_requester_id))
+		return;
+	if (map == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("a case without a requester cannot be opened"),
+				 errdetail("Nobody is signed in, so the case is opened by the system."),
+				 errhint("Give requester_id, the person for whom the case is.")));
+	csm_case_row_set(row, CASE_requester_id, Int64GetDatum(csm_map_user(map)));
+}
+
+/* States and times as the other system had them; the state must exist. */
+static void
+import_case(CsmCaseRow *row, TimestampTz now)
+{
+	const CsmMachine *machine;
+	const CsmState *state;
+
+	fill_defaults(row, now);
+	machine = csm_case_machine(row);
+	if (csm_case_row_null(row, CASE_state))
+	{
+		state = csm_machine_first(machine, CSM_CLASS_NEW);
+		if (state != NULL)
+			csm_case_row_set_text(row, CASE_state, state->key);
+	}
+	state = csm_case_state(row, machine);
+	csm_case_row_set_text(row, CASE_state_class, csm_class_name(state->state_class));
+	if (state->state_class != CSM_CLASS_DRAFT)
+		set_if_null(row, CASE_submitted_at, csm_case_row_value(row, CASE_opened_at));
+	if (csm_case_row_null(row, CASE_branch) && !csm_case_row_null(row, CASE_requester_id))
+		choose_branch(row, NULL);
+	index_words(row);
+}
+
+/* Where a case begins: as a draft if that was asked for, else as new. */
+static const CsmState *
+first_state(const CsmCaseRow *row, const CsmMachine *machine, bool draft)
+{
+	const CsmState *state = csm_machine_first(machine, draft ? CSM_CLASS_DRAFT : CSM_CLASS_NEW);
+	const CsmState *given;
+
+	if (!draft && !csm_case_row_null(row, CASE_state))
+	{
+		given = csm_case_state(row, machine);
+		if (given != state && given->state_class != CSM_CLASS_DRAFT)
+			ereport(ERROR,
+					(errcode(ERRCODE_CSM_TRANSITION),
+					 errmsg("a case cannot begin in state \"%s\"", given->key),
+					 errhint("Leave state out, or load history with csm.importing = on.")));
+		return given;
+	}
+	if (state == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("case type \"%s\" has no state of class \"%s\"", machine->case_type,
+						csm_class_name(draft ? CSM_CLASS_DRAFT : CSM_CLASS_NEW)),
+				 errhint("Add one to csm.case_states, or choose another type.")));
+	return state;
+}
+
+static void
+open_case(CsmCaseRow *row, const CsmMap *map, TimestampTz now)
+{
+	const CsmIntent *intent = csm_intent(CSM_INTENT_OPEN, 0);
+	const CsmMachine *machine;
+	const CsmState *state;
+
+	if (map != NULL && csm_case_row_null(row, CASE_opened_by))
+		csm_case_row_set(row, CASE_opened_by, Int64GetDatum(csm_map_user(map)));
+	else if (map != NULL && csm_case_row_id(row, CASE_opened_by) != csm_map_user(map))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("a case is opened in one's own name"),
+				 errhint("Leave opened_by out; for whom the case is, says requester_id.")));
+	fill_requester(row, map);
+
+	csm_case_row_set_null(row, CASE_opened_at);
+	csm_case_row_set_null(row, CASE_updated_at);
+	csm_case_row_set_null(row, CASE_resolved_at);
+	csm_case_row_set_null(row, CASE_closed_at);
+	csm_case_row_set_null(row, CASE_submitted_at);
+	csm_case_row_set_null(row, CASE_first_response_at);
+	csm_case_row_set_null(row, CASE_reopen_count);
+	csm_case_row_set_null(row, CASE_reassignment_count);
+	fill_defaults(row, now);
+
+	machine = csm_case_machine(row);
+	if (!machine->active)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("case type \"%s\" is not active", machine->case_type),
+				 errhint("Choose one of csm.case_types that is active.")));
+	state = first_state(row, machine, intent && intent->draft);
+	csm_case_row_set_text(row, CASE_state, state->key);
+	csm_case_row_set_text(row, CASE_state_class, csm_class_name(state->state_class));
+	if (state->state_class != CSM_CLASS_DRAFT)
+		csm_case_row_set(row, CASE_submitted_at, TimestampTzGetDatum(now));
+
+	if (csm_case_row_null(row, CASE_branch))
+		choose_branch(row, map);
+	if (intent != NULL && intent->key[0] != '\0')
+		csm_case_row_set_text(row, CASE_idempotency_key, intent->key);
+	if (intent != NULL)
+		csm_intent_met();
+	index_words(row);
+}
+
+static HeapTuple
+guard_insert(TriggerData *data)
+{
+	CsmCaseRow	row;
+	TimestampTz now = GetCurrentTimestamp();
+	const CsmMap *map;
+
+	csm_case_row_open(&row, data->tg_trigtuple, RelationGetDescr(data->tg_relation));
+	if (csm_is_importing())
+	{
+		import_case(&row, now);
+		return csm_case_row_form(&row, data->tg_trigtuple);
+	}
+
+	map = csm_map_current();
+	if (map == NULL && !csm_acts_as_system())
+	{
+		/* Nobody: the policy refuses, as it refuses a row that he may not write. */
+		if (check_enable_rls(RelationGetRelid(data->tg_relation), InvalidOid, true) == RLS_ENABLED)
+			return data->tg_trigtuple;
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("nobody is signed in"),
+				 errdetail("The identity of the session is unknown, disabled or signed out."),
+				 errhint("Sign in, or RESET csm.user_id to write as the system.")));
+	}
+	open_case(&row, map, now);
+	return csm_case_row_form(&row, data->tg_trigtuple);
+}
+
+/* ---- a change ---- */
+
+static void
+refuse_change(const CsmCaseRow *row, CsmCaseColumn column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("column \"%s\" of case %s cannot be changed", csm_case_column_name(column),
+					csm_case_label(row)),
+			 errhint("It is fixed when the case is opened.")));
+}
+
+static void
+keep_fixed(const CsmCaseRow *before, const CsmCaseRow *after, uint32 actors)
+{
+	for (int i = 0; i < (int) lengthof(fixed_columns); i++)
+	{
+		if (csm_case_row_changed(before, after, fixed_columns[i]))
+			refuse_change(before, fixed_columns[i]);
+	}
+	if (actors & CSM_ACTOR_SYSTEM)
+		return;
+	for (int i = 0; i < (int) lengthof(party_reference_columns); i++)
+	{
+		if (csm_case_row_changed(before, after, party_reference_columns[i]))
+			refuse_change(before, party_reference_columns[i]);
+	}
+}
+
+/* The first that was changed, of those that a transition does not judge. */
+static const CsmCaseColumn *
+changed_work(const CsmCaseRow *before, const CsmCaseRow *after, bool with_transition)
+{
+	for (int i = 0; i < (int) lengthof(work_columns); i++)
+	{
+		if (with_transition && csm_transition_judges(work_columns[i]))
+			continue;
+		if (csm_case_row_changed(before, after, work_columns[i]))
+			return &work_columns[i];
+	}
+	return NULL;
+}
+
+/*
+ * What a plain UPDATE may do beside the state.  Attention is switched off by
+ * whoever has the case in hand.
+ */
+static void
+check_work(const CsmCaseRow *before, const CsmCaseRow *after, uint32 actors, bool with_transition)
+{
+	const CsmCaseColumn *column = changed_work(before, after, with_transition);
+
+	if (column != NULL && (actors & WORKERS) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("column \"%s\" of case %s is changed by those who work on the case",
+						csm_case_column_name(*column), csm_case_label(before)),
+				 errdetail("Relations to the case: %s.", actors ? csm_actor_names(actors) : "none"),
+				 errhint("Write a comment.")));
+	if (csm_case_row_changed(before, after, CASE_needs_attention) &&
+		!csm_case_row_null(after, CASE_needs_attention) &&
+		!DatumGetBool(csm_case_row_value(after, CASE_needs_attention)) &&
+		!csm_case_row_null(before, CASE_assigned_to) &&
+		(actors & (CSM_ACTOR_ASSIGNEE | CSM_ACTOR_MANAGER | CSM_ACTOR_SYSTEM)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("needs_attention of case %s is switched off by its assignee or a manager",
+						csm_case_label(before)),
+				 errhint("Take the case over first.")));
+}
+
+/* Another type must know the state in which the case is. */
+static void
+check_type(const CsmCaseRow *before, const CsmCaseRow *after, const CsmMachine *machine)
+{
+	char	   *state = csm_case_row_text(before, CASE_state);
+
+	if (!csm_case_row_changed(before, after, CASE_case_type))
+		return;
+	if (!machine->active)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("case type \"%s\" is not active", machine->case_type),
+				 errhint("Choose one of csm.case_types that is active.")));
+	if (csm_machine_state(machine, state) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CSM_TRANSITION),
+				 errmsg("case %s cannot become one of type \"%s\"", csm_case_label(before), machine->case_type),
+				 errdetail("That type has no state \"%s\".", state),
+				 errhint("Bring the case into a state that both types have.")));
+}
+
+/*
+ * A plain UPDATE says from where to where.  Of the permitted actions that lead
+ * there, the first that has all it demands is meant.
+ */
+static const CsmTransition *
+meant_transition(const CsmCaseRow *before, const CsmCaseRow *after, const CsmMachine *machine,
+				 const CsmState *from, const CsmState *to, uint32 actors)
+{
+	const CsmTransition *found[8];
+	int			n;
+	CsmVerdict	verdict = csm_machine_judge_change(machine, from, to, actors, found, lengthof(found), &n);
+
+	csm_report_verdict(verdict, before, machine, from, NULL, to, actors);
+	for (int i = 0; i < n; i++)
+	{
+		if (!csm_transition_lacks(found[i], false, actors, before, after))
+			return found[i];
+	}
+	return found[0];
+}
+
+/* What a new entry means for its case. */
+static const CsmTransition *
+entry_effects(const CsmIntent *intent, const CsmCaseRow *before, CsmCaseRow *after,
+			  const CsmMachine *machine, const CsmState *from, TimestampTz now)
+{
+	const CsmTransition *t;
+	int64		assignee = csm_case_row_id(before, CASE_assigned_to);
+	bool		operators = intent->side == CSM_SIDE_OPERATOR;
+
+	if (operators && intent->shared && intent->author_id != 0)
+		set_if_null(after, CASE_first_response_at, TimestampTzGetDatum(now));
+	if (intent->author_id != 0 && intent->author_id != assignee && (!operators || assignee != 0))
+		csm_case_row_set(after, CASE_needs_attention, BoolGetDatum(true));
+	if (intent->side != CSM_SIDE_CUSTOMER || !intent->shared || from->state_class != CSM_CLASS_WAITING)
+		return NULL;
+	return csm_machine_judge(machine, from, "resume", intent->actors, &t) == CSM_ALLOWED ? t : NULL;
+}
+
+static HeapTuple
+import_change(TriggerData *data, CsmCaseRow *before, CsmCaseRow *after)
+{
+	const CsmMachine *machine = csm_case_machine(after);
+	const CsmState *state = csm_case_state(after, machine);
+
+	csm_case_row_set_text(after, CASE_state_class, csm_class_name(state->state_class));
+	index_words(after);
+	return csm_case_row_form(after, data->tg_newtuple);
+}
+
+static HeapTuple
+guard_update(TriggerData *data)
+{
+	TupleDesc	desc = RelationGetDescr(data->tg_relation);
+	TimestampTz now = GetCurrentTimestamp();
+	CsmCaseRow	before;
+	CsmCaseRow	after;
+	CsmCaseKeys keys;
+	const CsmIntent *act;
+	const CsmIntent *entry;
+	const CsmMachine *machine;
+	const CsmState *from;
+	const CsmTransition *t = NULL;
+	uint32		actors;
+	bool		has_note = false;
+	bool		state_given;
+	int			state_class;
+
+	csm_case_row_open(&before, data->tg_trigtuple, desc);
+	csm_case_row_open(&after, data->tg_newtuple, desc);
+	if (csm_is_importing())
+		return import_change(data, &before, &after);
+
+	csm_case_row_keys(&before, &keys);
+	state_class = csm_class_from_name(csm_case_row_text(&before, CASE_state_class));
+	if (state_class >= 0 && csm_class_is_final((CsmStateClass) state_class))
+		ereport(ERROR,
+				(errcode(ERRCODE_CSM_CLOSED),
+				 errmsg("case %s is closed", csm_case_label(&before)),
+				 errdetail("Its state is \"%s\".", csm_case_row_text(&before, CASE_state)),
+				 errhint("Open a new case that refers to it.")));
+
+	act = csm_intent(CSM_INTENT_ACT, keys.id);
+	entry = csm_intent(CSM_INTENT_ENTRY, keys.id);
+	actors = act ? act->actors : entry ? entry->actors : csm_case_actors(&keys);
+	if (actors == 0 && entry == NULL)
+		csm_report_verdict(CSM_NOT_PERMITTED, &before, NULL, NULL, "update", NULL, 0);
+
+	keep_fixed(&before, &after, actors);
+	for (int i = 0; i < (int) lengthof(derived_columns); i++)
+		csm_case_row_copy(&after, &before, derived_columns[i]);
+	state_given = csm_case_row_changed(&before, &after, CASE_state);
+
+	machine = csm_case_machine(&after);
+	if (!act && !entry)
+		check_work(&before, &after, actors, state_given);
+	check_type(&before, &after, machine);
+	from = csm_case_state(&before, machine);
+	csm_case_row_set_text(&after, CASE_state_class, csm_class_name(from->state_class));
+
+	if (act != NULL)
+	{
+		CsmVerdict	verdict = csm_machine_judge(machine, from, act->action, actors, &t);
+
+		csm_report_verdict(verdict, &before, machine, from, act->action, NULL, actors);
+		has_note = act->has_note;
+	}
+	else if (entry != NULL)
+		t = entry_effects(entry, &before, &after, machine, from, now);
+	else if (state_given)
+		t = meant_transition(&before, &after, machine, from, csm_case_state(&after, machine), actors);
+	if (t != NULL)
+		csm_transition_apply(t, actors, has_note, now, &before, &after);
+	if (act != NULL || entry != NULL)
+		csm_intent_met();
+
+	if (!csm_case_row_null(&before, CASE_assigned_to) && !csm_case_row_null(&after, CASE_assigned_to) &&
+		csm_case_row_changed(&before, &after, CASE_assigned_to))
+		csm_case_row_set(&after, CASE_reassignment_count,
+						 Int32GetDatum(DatumGetInt32(csm_case_row_value(&before, CASE_reassignment_count)) + 1));
+	if (csm_case_row_changed(&before, &after, CASE_subject) ||
+		csm_case_row_changed(&before, &after, CASE_description) ||
+		csm_case_row_changed(&before, &after, CASE_language))
+		index_words(&after);
+	csm_case_row_set(&after, CASE_updated_at, TimestampTzGetDatum(now));
+	return csm_case_row_form(&after, data->tg_newtuple);
+}
+
+/* ---- the trigger ---- */
+
+Datum
+csm_case_guard(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("csm_private.case_guard() must be a BEFORE trigger")));
+	if (TRIGGER_FIRED_BY_DELETE(data->tg_event) || TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cases are never deleted"),
+				 errhint("Cancel the case: csm.act(id, 'cancel').")));
+	if (!TRIGGER_FIRED_FOR_ROW(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("csm_private.case_guard() must be a row trigger for INSERT and UPDATE")));
+
+	if (csm_is_restoring())
+		return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event)
+							   ? data->tg_newtuple : data->tg_trigtuple);
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+		return PointerGetDatum(guard_insert(data));
+	return PointerGetDatum(guard_update(data));
+}

@@ -1,0 +1,350 @@
+/*
+ * csm_entry_trigger.c
+ *	  The triggers of csm.case_entries: who wrote it, on which side, and that
+ *	  it stays as it was written.
+ *
+ * Like the trigger of csm.cases it runs before row security checks the new
+ * row.  On a case that is missing, hidden, or not the author's to comment on it
+ * fills in values that say nothing and leaves the refusal to the policy, so
+ * that the three cannot be told apart.  A writer whom row security does not
+ * bind is refused here.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/timestamp.h"
+
+#include "csm_errors.h"
+#include "csm_lifecycle.h"
+#include "csm_spi.h"
+
+PG_FUNCTION_INFO_V1(csm_entry_guard);
+PG_FUNCTION_INFO_V1(csm_entry_is_note);
+PG_FUNCTION_INFO_V1(csm_begin_entry);
+PG_FUNCTION_INFO_V1(csm_append_only);
+
+/* What is known of the case of a new entry, and of its author. */
+typedef struct EntryCase
+{
+	bool		found;
+	CsmCaseKeys keys;
+	char	   *branch;
+	char	   *number;
+	char	   *state;
+	int			state_class;
+	char	   *author_name;
+	MemoryContext context;
+} EntryCase;
+
+/* The entry that csm.act() writes has no effects of its own. */
+static int64 note_entry_id = 0;
+
+static int64
+id_at(HeapTuple tuple, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, column, desc, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+static char *
+text_at(HeapTuple tuple, TupleDesc desc, int column, MemoryContext context)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, column, desc, &isnull);
+
+	return isnull ? NULL : MemoryContextStrdup(context, TextDatumGetCString(value));
+}
+
+static void
+take_case(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+	EntryCase  *c = (EntryCase *) arg;
+	bool		isnull;
+
+	c->found = true;
+	c->keys.id = id_at(tuple, desc, 1);
+	c->keys.tenant_id = id_at(tuple, desc, 2);
+	c->keys.requester_id = id_at(tuple, desc, 3);
+	c->keys.opened_by = id_at(tuple, desc, 4);
+	c->keys.account_id = id_at(tuple, desc, 5);
+	c->keys.household_id = id_at(tuple, desc, 6);
+	c->keys.counterparty_account_id = id_at(tuple, desc, 7);
+	c->keys.counterparty_contact_id = id_at(tuple, desc, 8);
+	c->keys.partner_account_id = id_at(tuple, desc, 9);
+	c->keys.partner_contact_id = id_at(tuple, desc, 10);
+	c->keys.internal_contact_id = id_at(tuple, desc, 11);
+	c->keys.service_organization_id = id_at(tuple, desc, 12);
+	c->keys.assigned_to = id_at(tuple, desc, 13);
+	c->keys.opened_at = DatumGetTimestampTz(heap_getattr(tuple, 14, desc, &isnull));
+	c->keys.submitted = DatumGetBool(heap_getattr(tuple, 15, desc, &isnull));
+	c->branch = text_at(tuple, desc, 16, c->context);
+	c->keys.branch = csm_branch_from_name(c->branch, strlen(c->branch));
+	c->number = text_at(tuple, desc, 17, c->context);
+	c->state = text_at(tuple, desc, 18, c->context);
+	c->state_class = csm_class_from_name(text_at(tuple, desc, 19, c->context));
+	c->author_name = text_at(tuple, desc, 20, c->context);
+}
+
+static void
+read_case(EntryCase *c, int64 tenant_id, int64 case_id, int64 author_id)
+{
+	static const char sql[] =
+		"SELECT c.id, c.tenant_id, c.requester_id, c.opened_by, c.account_id, c.household_id,"
+		"       c.counterparty_account_id, c.counterparty_contact_id, c.partner_account_id,"
+		"       c.partner_contact_id, c.internal_contact_id, c.service_organization_id,"
+		"       c.assigned_to, c.opened_at, c.submitted_at IS NOT NULL, c.branch, c.number,"
+		"       c.state, c.state_class,"
+		"       (SELECT u.display_name FROM csm.users u WHERE u.id = $3 AND u.tenant_id = $2)"
+		"  FROM csm.cases c WHERE c.id = $1 AND c.tenant_id = $2";
+	Oid			types[3] = {INT8OID, INT8OID, INT8OID};
+	Datum		values[3];
+
+	memset(c, 0, sizeof(*c));
+	c->context = CurrentMemoryContext;
+	values[0] = Int64GetDatum(case_id);
+	values[1] = Int64GetDatum(tenant_id);
+	values[2] = Int64GetDatum(author_id);
+	csm_spi_query(sql, 3, types, values, NULL, take_case, c);
+}
+
+/* A new row, by name of column; there are few. */
+typedef struct EntryRow
+{
+	TupleDesc	desc;
+	Datum	   *values;
+	bool	   *nulls;
+} EntryRow;
+
+static int
+place_of(const EntryRow *row, const char *column)
+{
+	int			attnum = SPI_fnumber(row->desc, column);
+
+	if (attnum <= 0)
+		elog(ERROR, "csm.case_entries has no column \"%s\"", column);
+	return attnum - 1;
+}
+
+static int64
+get_id(const EntryRow *row, const char *column)
+{
+	int			place = place_of(row, column);
+
+	return row->nulls[place] ? 0 : DatumGetInt64(row->values[place]);
+}
+
+static const char *
+get_text(const EntryRow *row, const char *column)
+{
+	int			place = place_of(row, column);
+
+	return row->nulls[place] ? NULL : TextDatumGetCString(row->values[place]);
+}
+
+static void
+put(EntryRow *row, const char *column, Datum value)
+{
+	int			place = place_of(row, column);
+
+	row->values[place] = value;
+	row->nulls[place] = false;
+}
+
+static void
+put_text(EntryRow *row, const char *column, const char *value)
+{
+	put(row, column, CStringGetTextDatum(value));
+}
+
+static void
+put_author(EntryRow *row, int64 author_id)
+{
+	if (author_id != 0)
+		put(row, "author_id", Int64GetDatum(author_id));
+	else
+		row->nulls[place_of(row, "author_id")] = true;
+}
+
+static HeapTuple
+finish(const EntryRow *row)
+{
+	return heap_form_tuple(row->desc, row->values, row->nulls);
+}
+
+/* Author and time as the other system had them; what is missing is derived. */
+static HeapTuple
+import_entry(EntryRow *row, const EntryCase *c, int64 author_id)
+{
+	if (c->found)
+		put_text(row, "branch", c->branch);
+	if (get_text(row, "author_name") == NULL)
+		put_text(row, "author_name", c->author_name ? c->author_name : "system");
+	if (get_text(row, "side") == NULL)
+		put_text(row, "side", author_id != 0 &&
+				 (author_id == c->keys.requester_id || author_id == c->keys.opened_by)
+				 ? "customer" : "operator");
+	return finish(row);
+}
+
+/* The same for missing, hidden and not permitted. */
+static HeapTuple
+leave_to_policy(EntryRow *row, Relation relation, int64 case_id, int64 me)
+{
+	if (check_enable_rls(RelationGetRelid(relation), InvalidOid, true) != RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("an entry on case " INT64_FORMAT " is not permitted", case_id),
+				 errhint("Who may comment on a case sees it and has case_comment; work notes need case_work.")));
+	put_text(row, "branch", "internal");
+	put_text(row, "author_name", "-");
+	put_text(row, "side", "customer");
+	put_author(row, me);
+	return finish(row);
+}
+
+static HeapTuple
+guard_entry(TriggerData *data)
+{
+	EntryRow	row = {.desc = RelationGetDescr(data->tg_relation)};
+	EntryCase	c;
+	const CsmMap *map;
+	const CsmIntent *note;
+	const char *visibility;
+	int64		case_id;
+	int64		author_id;
+	bool		system;
+
+	row.values = (Datum *) palloc(row.desc->natts * sizeof(Datum));
+	row.nulls = (bool *) palloc(row.desc->natts * sizeof(bool));
+	heap_deform_tuple(data->tg_trigtuple, row.desc, row.values, row.nulls);
+
+	case_id = get_id(&row, "case_id");
+	author_id = get_id(&row, "author_id");
+	visibility = get_text(&row, "visibility");
+	if (visibility == NULL)
+	{
+		visibility = "shared";
+		put_text(&row, "visibility", visibility);
+	}
+	if (csm_is_importing())
+	{
+		read_case(&c, get_id(&row, "tenant_id"), case_id, author_id);
+		if (row.nulls[place_of(&row, "created_at")])
+			put(&row, "created_at", TimestampTzGetDatum(GetCurrentTimestamp()));
+		return import_entry(&row, &c, author_id);
+	}
+
+	map = csm_map_current();
+	system = csm_acts_as_system();
+	if (map != NULL)
+		author_id = csm_map_user(map);
+	put(&row, "created_at", TimestampTzGetDatum(GetCurrentTimestamp()));
+	read_case(&c, get_id(&row, "tenant_id"), case_id, author_id);
+
+	note = csm_intent(CSM_INTENT_NOTE, case_id);
+	note_entry_id = 0;
+	if (!c.found && system)
+		return finish(&row);	/* the foreign key names the case that is missing */
+	if (!c.found || (!system && note == NULL &&
+					 !csm_case_permits(&c.keys, strcmp(visibility, "internal") == 0
+									   ? CSM_CASE_WORK : CSM_CASE_COMMENT)))
+		return leave_to_policy(&row, data->tg_relation, case_id, map ? author_id : 0);
+
+	if (note != NULL)
+	{
+		note_entry_id = get_id(&row, "id");
+		csm_intent_met();
+	}
+	else if (c.state_class >= 0 && csm_class_is_final((CsmStateClass) c.state_class))
+		ereport(ERROR,
+				(errcode(ERRCODE_CSM_CLOSED),
+				 errmsg("case %s is closed", c.number),
+				 errdetail("Its state is \"%s\".", c.state),
+				 errhint("Open a new case that refers to it.")));
+
+	put_text(&row, "branch", c.branch);
+	put_author(&row, author_id);
+	if (map != NULL || get_text(&row, "author_name") == NULL)
+		put_text(&row, "author_name", c.author_name ? c.author_name : "system");
+	put_text(&row, "side", csm_side_name(csm_case_side(&c.keys)));
+	return finish(&row);
+}
+
+/* BEFORE INSERT FOR EACH ROW on csm.case_entries. */
+Datum
+csm_entry_guard(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(data->tg_event) || !TRIGGER_FIRED_BY_INSERT(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("csm_private.entry_guard() must be a BEFORE INSERT row trigger")));
+	if (csm_is_restoring())
+		return PointerGetDatum(data->tg_trigtuple);
+	return PointerGetDatum(guard_entry(data));
+}
+
+/* csm_private.entry_is_note(entry_id): is it the note that csm.act() just wrote? */
+Datum
+csm_entry_is_note(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(note_entry_id != 0 && note_entry_id == PG_GETARG_INT64(0));
+}
+
+/*
+ * csm_private.begin_entry(case, visibility, side, author_id): the next change
+ * of the case is what a new entry means for it.  A comment from the customer's
+ * side answers a question whoever of that side gives it, so it counts as the
+ * customer's even where the author could not decide.
+ */
+Datum
+csm_begin_entry(PG_FUNCTION_ARGS)
+{
+	CsmIntent	intent = {.kind = CSM_INTENT_ENTRY};
+	CsmCaseRow	row;
+	CsmCaseKeys keys;
+	char	   *visibility = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *side = text_to_cstring(PG_GETARG_TEXT_PP(2));
+
+	csm_case_row_open_argument(&row, PG_GETARG_HEAPTUPLEHEADER(0));
+	csm_case_row_keys(&row, &keys);
+	intent.case_id = keys.id;
+	intent.shared = strcmp(visibility, "shared") == 0;
+	intent.side = strcmp(side, "operator") == 0 ? CSM_SIDE_OPERATOR :
+		strcmp(side, "counterparty") == 0 ? CSM_SIDE_COUNTERPARTY : CSM_SIDE_CUSTOMER;
+	intent.author_id = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT64(3);
+	if (intent.side == CSM_SIDE_CUSTOMER)
+		intent.actors = CSM_ACTOR_CUSTOMER |
+			(keys.counterparty_account_id != 0 ? CSM_ACTOR_CLAIMANT : 0);
+	csm_intent_set(&intent);
+	PG_RETURN_VOID();
+}
+
+/* UPDATE, DELETE and TRUNCATE of what is append-only. */
+Datum
+csm_append_only(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("csm_private.append_only() must be a trigger")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("rows of %s are neither changed nor deleted",
+					RelationGetRelationName(data->tg_relation)),
+			 errhint("Write a further entry.")));
+}
