@@ -500,7 +500,11 @@ meant_transition(const CsmCaseRow *before, const CsmCaseRow *after, const CsmMac
 	return found[0];
 }
 
-/* What a new entry means for its case. */
+/*
+ * What a new entry means for its case.  A comment from the customer's side
+ * answers a question whoever of that side gives it, so it counts as the
+ * customer's even where the author could not decide.
+ */
 static const CsmTransition *
 entry_effects(const CsmIntent *intent, const CsmCaseRow *before, CsmCaseRow *after,
 			  const CsmMachine *machine, const CsmState *from, TimestampTz now)
@@ -515,7 +519,7 @@ entry_effects(const CsmIntent *intent, const CsmCaseRow *before, CsmCaseRow *aft
 		csm_case_row_set(after, CASE_needs_attention, BoolGetDatum(true));
 	if (intent->side != CSM_SIDE_CUSTOMER || !intent->shared || from->state_class != CSM_CLASS_WAITING)
 		return NULL;
-	return csm_machine_judge(machine, from, "resume", intent->actors, &t) == CSM_ALLOWED ? t : NULL;
+	return csm_machine_judge(machine, from, "resume", CSM_ACTOR_CUSTOMER | CSM_ACTOR_CLAIMANT, &t) == CSM_ALLOWED ? t : NULL;
 }
 
 static HeapTuple
@@ -563,8 +567,9 @@ guard_update(TriggerData *data)
 
 	act = csm_intent(CSM_INTENT_ACT, keys.id);
 	entry = csm_intent(CSM_INTENT_ENTRY, keys.id);
-	actors = act ? act->actors : entry ? entry->actors : csm_case_actors(&keys);
-	if (actors == 0 && entry == NULL)
+	actors = act ? act->actors :
+		entry ? CSM_ACTOR_CUSTOMER | CSM_ACTOR_CLAIMANT : csm_case_actors(&keys);
+	if (actors == 0)
 		csm_report_verdict(CSM_NOT_PERMITTED, &before, NULL, NULL, "update", NULL, 0);
 
 	keep_fixed(&before, &after, actors);

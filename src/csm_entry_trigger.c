@@ -304,30 +304,21 @@ csm_entry_is_note(PG_FUNCTION_ARGS)
 }
 
 /*
- * csm_private.begin_entry(case, visibility, side, author_id): the next change
- * of the case is what a new entry means for it.  A comment from the customer's
- * side answers a question whoever of that side gives it, so it counts as the
- * customer's even where the author could not decide.
+ * csm_private.begin_entry(case_id, visibility, side, author_id): the next
+ * change of the case is what a new entry means for it.
  */
 Datum
 csm_begin_entry(PG_FUNCTION_ARGS)
 {
 	CsmIntent	intent = {.kind = CSM_INTENT_ENTRY};
-	CsmCaseRow	row;
-	CsmCaseKeys keys;
 	char	   *visibility = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	char	   *side = text_to_cstring(PG_GETARG_TEXT_PP(2));
 
-	csm_case_row_open_argument(&row, PG_GETARG_HEAPTUPLEHEADER(0));
-	csm_case_row_keys(&row, &keys);
-	intent.case_id = keys.id;
+	intent.case_id = PG_GETARG_INT64(0);
 	intent.shared = strcmp(visibility, "shared") == 0;
 	intent.side = strcmp(side, "operator") == 0 ? CSM_SIDE_OPERATOR :
 		strcmp(side, "counterparty") == 0 ? CSM_SIDE_COUNTERPARTY : CSM_SIDE_CUSTOMER;
 	intent.author_id = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT64(3);
-	if (intent.side == CSM_SIDE_CUSTOMER)
-		intent.actors = CSM_ACTOR_CUSTOMER |
-			(keys.counterparty_account_id != 0 ? CSM_ACTOR_CLAIMANT : 0);
 	csm_intent_set(&intent);
 	PG_RETURN_VOID();
 }

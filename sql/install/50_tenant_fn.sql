@@ -137,7 +137,7 @@ BEGIN
                   OR untouched AND csm_private.put_item(tenant, kind, item.theirs)
                   OR item.base IS NULL AND item.mine IS NULL AND csm_private.put_item(tenant, kind, item.theirs) THEN
                 added := added + (item.mine IS NULL)::integer;
-                changed := changed + (item.mine <> item.theirs)::integer;
+                changed := changed + coalesce(item.mine <> item.theirs, false)::integer;
                 INSERT INTO csm_private.shipped_copies AS c (tenant_id, kind, key, content)
                 VALUES (tenant, merge_shipped.kind, item.key, item.theirs)
                 ON CONFLICT ON CONSTRAINT shipped_copies_pkey DO UPDATE SET content = excluded.content

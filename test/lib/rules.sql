@@ -112,6 +112,30 @@ RETURNS TABLE (user_id bigint, for_id bigint, household_id bigint, staff boolean
     SELECT t.member_id, NULL, t.household_id, true FROM team t WHERE t.household_id IS NOT NULL
 $$;
 
+-- All of it computed once; the functions below read these tables.
+CREATE TABLE world.account_right (tenant_id bigint, user_id bigint, account_id bigint, action text, persona text, staff boolean);
+CREATE TABLE world.all_right (tenant_id bigint, user_id bigint, branch text, action text, persona text);
+CREATE TABLE world.consumer_right (tenant_id bigint, user_id bigint, for_id bigint, household_id bigint, staff boolean);
+CREATE TABLE world.reason (tenant_id bigint, user_id bigint, case_id bigint, rule text, role text, via text, actions text[], staff boolean, persona text);
+CREATE INDEX ON world.account_right (user_id, account_id);
+CREATE INDEX ON world.all_right (user_id);
+CREATE INDEX ON world.consumer_right (user_id);
+CREATE INDEX ON world.reason (user_id, case_id);
+
+CREATE FUNCTION world.compute(at_time timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    t bigint;
+BEGIN
+    TRUNCATE world.account_right, world.all_right, world.consumer_right, world.reason;
+    FOR t IN SELECT id FROM world.tenants LOOP
+        INSERT INTO world.account_right SELECT t, r.* FROM world.account_rights(t, at_time) r;
+        INSERT INTO world.all_right SELECT t, r.* FROM world.all_rights(t, at_time) r;
+        INSERT INTO world.consumer_right SELECT t, r.* FROM world.consumer_rights(t, at_time) r;
+        INSERT INTO world.reason SELECT t, r.* FROM csm_private.access_reasons(t, NULL, NULL, NULL, at_time) r;
+    END LOOP;
+    ANALYZE world.account_right, world.all_right, world.consumer_right, world.reason;
+END $$;
+
 -- May the person open a case of his own through the portal: for this requester, on this account (NULL: none)?
 CREATE FUNCTION world.may_open(tenant bigint, me bigint, requester bigint, account bigint, at_time timestamptz)
 RETURNS boolean LANGUAGE sql STABLE AS $$
@@ -121,9 +145,9 @@ RETURNS boolean LANGUAGE sql STABLE AS $$
         WHEN account IS NOT NULL THEN
             -- For himself: where he is a contact, or his role says so. For another: his role must say so, and the other
             -- be a contact there.
-            (requester = me AND EXISTS (SELECT FROM world.account_rights(tenant, at_time) r
+            (requester = me AND EXISTS (SELECT FROM world.account_right r
                                         WHERE r.user_id = me AND r.account_id = account AND NOT r.staff AND r.action IS NULL))
-         OR (EXISTS (SELECT FROM world.account_rights(tenant, at_time) r
+         OR (EXISTS (SELECT FROM world.account_right r
                      WHERE r.user_id = me AND r.account_id = account AND NOT r.staff AND r.action = 'case_create')
              AND (requester = me
                   OR EXISTS (SELECT FROM csm.contacts k
@@ -132,7 +156,7 @@ RETURNS boolean LANGUAGE sql STABLE AS $$
         ELSE
             -- Without account: himself, as employee or consumer; or a consumer for whom he speaks.
             requester = me
-         OR EXISTS (SELECT FROM world.consumer_rights(tenant, at_time) s
+         OR EXISTS (SELECT FROM world.consumer_right s
                     WHERE s.user_id = me AND s.for_id = requester AND NOT s.staff)
         END
 $$;
@@ -147,13 +171,13 @@ DECLARE
     readable bigint[];
     speaks bigint[];
     houses bigint[];
-    b2b boolean := staff_side AND EXISTS (SELECT FROM world.all_rights(tenant, at_time) r
+    b2b boolean := staff_side AND EXISTS (SELECT FROM world.all_right r
                                           WHERE (r.user_id, r.branch, r.action) = (me, 'b2b', 'contact_read'));
-    b2c boolean := staff_side AND EXISTS (SELECT FROM world.all_rights(tenant, at_time) r
+    b2c boolean := staff_side AND EXISTS (SELECT FROM world.all_right r
                                           WHERE (r.user_id, r.branch, r.action) = (me, 'b2c', 'contact_read'));
-    internal boolean := staff_side AND EXISTS (SELECT FROM world.all_rights(tenant, at_time) r
+    internal boolean := staff_side AND EXISTS (SELECT FROM world.all_right r
                                                WHERE (r.user_id, r.branch, r.action) = (me, 'internal', 'contact_read'));
-    keeper boolean := staff_side AND EXISTS (SELECT FROM world.all_rights(tenant, at_time) r
+    keeper boolean := staff_side AND EXISTS (SELECT FROM world.all_right r
                                              WHERE r.user_id = me AND r.branch = 'internal'
                                                AND r.action IN ('person_manage', 'configure'));
 BEGIN
@@ -162,9 +186,9 @@ BEGIN
     END IF;
     SELECT array_agg(DISTINCT r.account_id), array_agg(DISTINCT r.account_id) FILTER (WHERE r.action = 'contact_read')
       INTO known, readable
-    FROM world.account_rights(tenant, at_time) r WHERE r.user_id = me AND (staff_side OR NOT r.staff);
+    FROM world.account_right r WHERE r.user_id = me AND (staff_side OR NOT r.staff);
     SELECT array_agg(DISTINCT r.for_id), array_agg(DISTINCT r.household_id) INTO speaks, houses
-    FROM world.consumer_rights(tenant, at_time) r WHERE r.user_id = me AND (staff_side OR NOT r.staff);
+    FROM world.consumer_right r WHERE r.user_id = me AND (staff_side OR NOT r.staff);
     known := coalesce(known, '{}');
     readable := coalesce(readable, '{}');
     speaks := array_remove(coalesce(speaks, '{}'), NULL);
@@ -208,14 +232,14 @@ BEGIN
                           bool_or('case_read' = ANY (r.actions)
                                   AND (r.rule < 'V8' OR r.rule = 'V9' AND r.via IN ('opener', 'internal contact'))) AS customer,
                           bool_or(r.rule = 'V8' AND 'case_read' = ANY (r.actions)) AS counterparty
-                   FROM csm_private.access_reasons(tenant, me, NULL, NULL, at_time) r
-                   WHERE staff_side OR NOT r.staff GROUP BY r.case_id)
+                   FROM world.reason r
+                   WHERE r.user_id = me AND (staff_side OR NOT r.staff) GROUP BY r.case_id)
         SELECT 'case_entries', array_agg(e.id::text ORDER BY e.id)
         FROM csm.case_entries e JOIN r ON r.case_id = e.case_id
         WHERE r.sees AND (e.visibility = 'shared' OR r.works
               OR e.visibility = 'private' AND (e.side = 'customer' AND r.customer OR e.side = 'counterparty' AND r.counterparty));
     RETURN QUERY SELECT 'case_parties', array_agg(p.id::text ORDER BY p.id) FROM csm.case_parties p
         WHERE p.tenant_id = tenant
-          AND p.case_id IN (SELECT r.case_id FROM csm_private.access_reasons(tenant, me, NULL, NULL, at_time) r
-                            WHERE (staff_side OR NOT r.staff) AND 'case_read' = ANY (r.actions));
+          AND p.case_id IN (SELECT r.case_id FROM world.reason r
+                            WHERE r.user_id = me AND (staff_side OR NOT r.staff) AND 'case_read' = ANY (r.actions));
 END $$;

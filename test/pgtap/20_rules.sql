@@ -1,7 +1,7 @@
 -- V1 to V15 by name, each with an allow and a deny that differ in one thing; and the acceptance truths of the reference
 -- (T...) that these rows can show. Everything is asked through a real SELECT as csm_portal or csm_agent.
 \ir ../lib/small.sql
-SELECT no_plan();
+SELECT * FROM no_plan();
 
 CREATE FUNCTION pg_temp.allow(descr text, person text, subject text, role_name text DEFAULT 'csm_portal', persona text DEFAULT NULL)
 RETURNS text LANGUAGE sql AS $$ SELECT ok(small.sees(person, subject, role_name, persona), descr) $$;
