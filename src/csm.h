@@ -58,8 +58,27 @@ typedef enum CsmKeySet
 	CSM_SET_SHARED_CASES,
 	CSM_SET_COUNTERPARTIES,
 	CSM_SET_COUNTERPARTY_CONTACTS,
+	CSM_SET_PARTIES,
 	CSM_SETS
 } CsmKeySet;
+
+/*
+ * The rarer parties of a case stand together in csm.cases.party_keys, a key
+ * being the id of the party times 8 plus its kind.
+ */
+typedef enum CsmPartyKind
+{
+	CSM_PARTY_PARTNER_ACCOUNT,
+	CSM_PARTY_PARTNER_CONTACT,
+	CSM_PARTY_HOUSEHOLD,
+	CSM_PARTY_INTERNAL_CONTACT,
+	CSM_PARTY_ORGANIZATION,
+	CSM_PARTY_COUNTERPARTY_ACCOUNT,
+	CSM_PARTY_COUNTERPARTY_CONTACT,
+	CSM_PARTY_KINDS
+} CsmPartyKind;
+
+#define CSM_PARTY_KEY(kind, id) ((id) * 8 + (kind))
 
 typedef struct CsmMap CsmMap;
 
@@ -152,6 +171,10 @@ extern bool csm_map_organization(const CsmMap *map, int64 organization_id, CsmBr
 extern bool csm_map_shared_case(const CsmMap *map, int64 case_id, CsmAction action);
 extern bool csm_map_counterparty(const CsmMap *map, int64 account_id, TimestampTz opened_at, CsmAction action);
 extern bool csm_map_counterparty_contact(const CsmMap *map, int64 contact_id, CsmAction action);
+
+/* One key of csm.cases.party_keys, with what else the rules look at. */
+extern bool csm_map_party(const CsmMap *map, int64 party_key, CsmBranch branch, int64 account_id,
+						  TimestampTz opened_at, bool submitted, CsmAction action);
 
 /* Sorted keys for which a predicate can be true; memory belongs to the map. */
 extern int	csm_map_keys(CsmMap *map, CsmKeySet set, CsmAction action, const int64 **keys);

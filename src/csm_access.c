@@ -45,12 +45,6 @@ static const char *const action_names[CSM_ACTIONS] = {
 	[CSM_CONFIGURE] = "configure",
 };
 
-static const char *const branch_names[CSM_BRANCHES] = {
-	[CSM_B2B] = "b2b",
-	[CSM_B2C] = "b2c",
-	[CSM_INTERNAL] = "internal",
-};
-
 int
 csm_action_from_name(const char *name, int len)
 {
@@ -62,14 +56,14 @@ csm_action_from_name(const char *name, int len)
 	return -1;
 }
 
+/* Called for every row that reach "all" is asked about. */
 int
 csm_branch_from_name(const char *name, int len)
 {
-	for (int i = 0; i < CSM_BRANCHES; i++)
-	{
-		if ((int) strlen(branch_names[i]) == len && memcmp(branch_names[i], name, len) == 0)
-			return i;
-	}
+	if (len == 3 && name[0] == 'b' && name[1] == '2')
+		return name[2] == 'b' ? CSM_B2B : name[2] == 'c' ? CSM_B2C : -1;
+	if (len == 8 && memcmp(name, "internal", 8) == 0)
+		return CSM_INTERNAL;
 	return -1;
 }
 
@@ -301,26 +295,42 @@ csm_counterparty_contact_allows(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(csm_map_counterparty_contact(map, PG_GETARG_INT64(0), action));
 }
 
-/* A copy: the map may be rebuilt while the caller still holds the array. */
-static Datum
-key_array(FunctionCallInfo fcinfo, CsmKeySet set)
+PG_FUNCTION_INFO_V1(csm_party_allows);
+
+/*
+ * The array holds a handful of keys; one that is not flat bigint[] (a caller's
+ * own) is no party at all.
+ */
+Datum
+csm_party_allows(PG_FUNCTION_ARGS)
 {
-	int			action = set == CSM_SET_ACCOUNTS_KNOWN ? CSM_CASE_READ : read_action(fcinfo, 0);
-	CsmMap	   *map = csm_map_current();
-	const int64 *keys;
 	ArrayType  *array;
-	Size		size;
+	const int64 *keys;
+	int			branch;
 	int			n;
 
-	if (action < 0 || map == NULL)
-		return PointerGetDatum(construct_empty_array(INT8OID));
-	n = csm_map_keys(map, set, action, &keys);
-	if (n == 0)
-		return PointerGetDatum(construct_empty_array(INT8OID));
+	PREDICATE_PROLOGUE(5);
+	array = PG_GETARG_ARRAYTYPE_P(0);
+	branch = read_branch(fcinfo, 1);
+	if (branch < 0 || PG_ARGISNULL(3) || ARR_HASNULL(array) || ARR_ELEMTYPE(array) != INT8OID)
+		PG_RETURN_BOOL(false);
+	n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	keys = (const int64 *) ARR_DATA_PTR(array);
+	for (int i = 0; i < n; i++)
+	{
+		if (csm_map_party(map, keys[i], branch, read_id(fcinfo, 2), PG_GETARG_TIMESTAMPTZ(3),
+						  !PG_ARGISNULL(4), action))
+			PG_RETURN_BOOL(true);
+	}
+	PG_RETURN_BOOL(false);
+}
 
-	size = ARR_OVERHEAD_NONULLS(1) + sizeof(int64) * n;
-	array = palloc0(ARR_OVERHEAD_NONULLS(1));
-	array = repalloc(array, size);
+static ArrayType *
+make_array(const int64 *keys, int n)
+{
+	Size		size = ARR_OVERHEAD_NONULLS(1) + sizeof(int64) * n;
+	ArrayType  *array = palloc(size);
+
 	SET_VARSIZE(array, size);
 	array->ndim = 1;
 	array->dataoffset = 0;
@@ -328,7 +338,43 @@ key_array(FunctionCallInfo fcinfo, CsmKeySet set)
 	ARR_DIMS(array)[0] = n;
 	ARR_LBOUND(array)[0] = 1;
 	memcpy(ARR_DATA_PTR(array), keys, sizeof(int64) * n);
-	return PointerGetDatum(array);
+	return array;
+}
+
+PG_FUNCTION_INFO_V1(csm_party_keys);
+
+/* Arguments in the order of CsmPartyKind; NULL where there is none. */
+Datum
+csm_party_keys(PG_FUNCTION_ARGS)
+{
+	int64		keys[CSM_PARTY_KINDS];
+	int			n = 0;
+
+	for (int kind = 0; kind < CSM_PARTY_KINDS; kind++)
+	{
+		if (!PG_ARGISNULL(kind))
+			keys[n++] = CSM_PARTY_KEY(kind, PG_GETARG_INT64(kind));
+	}
+	if (n == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_POINTER(make_array(keys, n));
+}
+
+/* A copy: the map may be rebuilt while the caller still holds the array. */
+static Datum
+key_array(FunctionCallInfo fcinfo, CsmKeySet set)
+{
+	int			action = set == CSM_SET_ACCOUNTS_KNOWN ? CSM_CASE_READ : read_action(fcinfo, 0);
+	CsmMap	   *map = csm_map_current();
+	const int64 *keys;
+	int			n;
+
+	if (action < 0 || map == NULL)
+		return PointerGetDatum(construct_empty_array(INT8OID));
+	n = csm_map_keys(map, set, action, &keys);
+	if (n == 0)
+		return PointerGetDatum(construct_empty_array(INT8OID));
+	return PointerGetDatum(make_array(keys, n));
 }
 
 PG_FUNCTION_INFO_V1(csm_accounts_allowing);
@@ -425,4 +471,12 @@ Datum
 csm_counterparty_contacts_allowing(PG_FUNCTION_ARGS)
 {
 	return key_array(fcinfo, CSM_SET_COUNTERPARTY_CONTACTS);
+}
+
+PG_FUNCTION_INFO_V1(csm_parties_allowing);
+
+Datum
+csm_parties_allowing(PG_FUNCTION_ARGS)
+{
+	return key_array(fcinfo, CSM_SET_PARTIES);
 }

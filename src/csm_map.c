@@ -534,3 +534,30 @@ csm_map_counterparty_contact(const CsmMap *map, int64 contact_id, CsmAction acti
 	}
 	return false;
 }
+
+bool
+csm_map_party(const CsmMap *map, int64 party_key, CsmBranch branch, int64 account_id,
+			  TimestampTz opened_at, bool submitted, CsmAction action)
+{
+	int64		id = party_key / 8;
+
+	switch ((CsmPartyKind) (party_key % 8))
+	{
+		case CSM_PARTY_PARTNER_ACCOUNT:
+			return csm_map_partner(map, id, account_id, action);
+		case CSM_PARTY_PARTNER_CONTACT:
+			return csm_map_partner_contact(map, id, account_id, action);
+		case CSM_PARTY_HOUSEHOLD:
+			return csm_map_household(map, id, action);
+		case CSM_PARTY_INTERNAL_CONTACT:
+			return csm_map_internal_contact(map, id, branch, action);
+		case CSM_PARTY_ORGANIZATION:
+			return csm_map_organization(map, id, branch, action);
+		case CSM_PARTY_COUNTERPARTY_ACCOUNT:
+			return submitted && csm_map_counterparty(map, id, opened_at, action);
+		case CSM_PARTY_COUNTERPARTY_CONTACT:
+			return submitted && csm_map_counterparty_contact(map, id, action);
+		default:
+			return false;
+	}
+}

@@ -116,15 +116,58 @@ is_account_set(CsmKeySet set)
 	return set == CSM_SET_ACCOUNTS || set == CSM_SET_ACCOUNTS_KNOWN || set == CSM_SET_COUNTERPARTIES;
 }
 
+/* The sets that csm.cases.party_keys gathers, by the kind of their keys. */
+static const CsmKeySet party_sets[CSM_PARTY_KINDS] = {
+	[CSM_PARTY_PARTNER_ACCOUNT] = CSM_SET_PARTNER_ACCOUNTS,
+	[CSM_PARTY_PARTNER_CONTACT] = CSM_SET_PARTNER_CONTACTS,
+	[CSM_PARTY_HOUSEHOLD] = CSM_SET_HOUSEHOLDS,
+	[CSM_PARTY_INTERNAL_CONTACT] = CSM_SET_INTERNAL_CONTACTS,
+	[CSM_PARTY_ORGANIZATION] = CSM_SET_ORGANIZATIONS,
+	[CSM_PARTY_COUNTERPARTY_ACCOUNT] = CSM_SET_COUNTERPARTIES,
+	[CSM_PARTY_COUNTERPARTY_CONTACT] = CSM_SET_COUNTERPARTY_CONTACTS,
+};
+
 /* How many there are at most; exact where it costs nothing to know. */
 static int
 upper_bound(CsmMap *map, CsmKeySet set)
 {
 	csm_key_hash *hash = hash_of_set(map, set);
 
+	if (set == CSM_SET_PARTIES)
+	{
+		int			n = 0;
+
+		for (int kind = 0; kind < CSM_PARTY_KINDS; kind++)
+			n += upper_bound(map, party_sets[kind]);
+		return n;
+	}
 	if (is_account_set(set))
 		return (int) map->accounts->members;
 	return (hash ? (int) hash->members : 0) + 1 + map->npartners + map->ncontacts;
+}
+
+static int	collect(CsmMap *map, CsmKeySet set, CsmAction action, int64 *keys);
+
+static int
+collect_parties(CsmMap *map, CsmAction action, int64 *keys)
+{
+	int			n = 0;
+
+	for (int kind = 0; kind < CSM_PARTY_KINDS; kind++)
+	{
+		const int64 *ids;
+		int			count;
+
+		if (keys == NULL)
+		{
+			n += csm_map_key_count(map, party_sets[kind], action);
+			continue;
+		}
+		count = csm_map_keys(map, party_sets[kind], action, &ids);
+		for (int i = 0; i < count; i++)
+			keys[n++] = CSM_PARTY_KEY(kind, ids[i]);
+	}
+	return n;
 }
 
 /* Collects the keys, or only counts them where keys is NULL. */
@@ -135,6 +178,8 @@ collect(CsmMap *map, CsmKeySet set, CsmAction action, int64 *keys)
 	int64		scratch[2];
 	int			n = 0;
 
+	if (set == CSM_SET_PARTIES)
+		return collect_parties(map, action, keys);
 	if (is_account_set(set))
 	{
 		csm_acc_iterator iter;
@@ -180,7 +225,7 @@ csm_map_key_count(CsmMap *map, CsmKeySet set, CsmAction action)
 	if (!array->counted)
 	{
 		/* Only accounts can be many; the array is sorted when it is needed. */
-		if (is_account_set(set))
+		if (is_account_set(set) || set == CSM_SET_PARTIES)
 		{
 			array->count = collect(map, set, action, NULL);
 			array->counted = true;

@@ -21,6 +21,7 @@
 
 #include "access/stratnum.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
@@ -67,6 +68,9 @@ static const Predicate predicates[] = {
 	{"counterparty_contact_allows", CSM_SET_COUNTERPARTY_CONTACTS, "counterparty_contacts_allowing"},
 };
 
+/* The key of this one is itself an array: && instead of = ANY, GIN instead of btree. */
+static const Predicate party_allows = {"party_allows", CSM_SET_PARTIES, "parties_allowing"};
+
 /* all_in() has a companion of another shape: one tenant, not an array. */
 static const Predicate all_in = {"all_in", CSM_SETS, "all_tenant"};
 
@@ -82,6 +86,8 @@ find_predicate(Oid funcid)
 	name = NameStr(((Form_pg_proc) GETSTRUCT(tuple))->proname);
 	if (strcmp(name, all_in.name) == 0)
 		found = &all_in;
+	else if (strcmp(name, party_allows.name) == 0)
+		found = &party_allows;
 	for (int i = 0; found == NULL && i < (int) lengthof(predicates); i++)
 	{
 		if (strcmp(name, predicates[i].name) == 0)
@@ -220,11 +226,36 @@ all_in_selectivity(PlannerInfo *root, List *args, int varRelid, CsmMap *map, Csm
 	return hit;
 }
 
+/*
+ * Share of the rows that name a party of his: how many of the known keys are
+ * his, of those rows that have any.
+ */
+static double
+party_selectivity(PlannerInfo *root, Node *column, int varRelid, CsmMap *map, CsmAction action)
+{
+	VariableStatData vardata;
+	double		present = 0.1;
+	double		distinct;
+	bool		isdefault;
+	int			n = map ? csm_map_key_count(map, CSM_SET_PARTIES, action) : 0;
+
+	if (n == 0)
+		return 0;
+	examine_variable(root, column, varRelid, &vardata);
+	distinct = get_variable_numdistinct(&vardata, &isdefault);
+	if (HeapTupleIsValid(vardata.statsTuple))
+		present = 1 - ((Form_pg_statistic) GETSTRUCT(vardata.statsTuple))->stanullfrac;
+	ReleaseVariableStats(vardata);
+	return present * Min(1.0, n / Max(distinct, 1.0));
+}
+
 static double
 selectivity(PlannerInfo *root, const Predicate *predicate, List *args, int varRelid, CsmMap *map, CsmAction action)
 {
 	if (predicate == &all_in)
 		return all_in_selectivity(root, args, varRelid, map, action);
+	if (predicate == &party_allows)
+		return party_selectivity(root, linitial(args), varRelid, map, action);
 	return keys_selectivity(root, linitial(args), varRelid, map, predicate->set, action);
 }
 
@@ -304,11 +335,18 @@ index_condition(SupportRequestIndexCondition *req, const Predicate *predicate, L
 	Oid			equal;
 	double		share;
 
-	/* The key is the first argument; a btree on bigint is what csm indexes. */
+	/* The key is the first argument; it must lead the index. */
 	if (req->indexarg != 0 || action < 0 || req->indexcol != 0)
 		return NIL;
-	equal = get_opfamily_member(req->opfamily, INT8OID, INT8OID, BTEqualStrategyNumber);
-	if (!OidIsValid(equal) || get_opcode(equal) != F_INT8EQ || named_by_key(req->index))
+	if (predicate == &party_allows)
+		equal = op_in_opfamily(OID_ARRAY_OVERLAP_OP, req->opfamily) ? OID_ARRAY_OVERLAP_OP : InvalidOid;
+	else
+	{
+		equal = get_opfamily_member(req->opfamily, INT8OID, INT8OID, BTEqualStrategyNumber);
+		if (OidIsValid(equal) && get_opcode(equal) != F_INT8EQ)
+			equal = InvalidOid;
+	}
+	if (!OidIsValid(equal) || named_by_key(req->index))
 		return NIL;
 
 	map = csm_map_current();
@@ -318,7 +356,7 @@ index_condition(SupportRequestIndexCondition *req, const Predicate *predicate, L
 
 		if (n > ALWAYS_OFFERED)
 		{
-			share = keys_selectivity(req->root, linitial(args), 0, map, predicate->set, action);
+			share = selectivity(req->root, predicate, args, 0, map, action);
 			if (!worth_an_index(req->root, req->index, n, share))
 				return NIL;
 		}
@@ -331,7 +369,7 @@ index_condition(SupportRequestIndexCondition *req, const Predicate *predicate, L
 	right = (Expr *) makeFuncExpr(companion, predicate == &all_in ? INT8OID : INT8ARRAYOID,
 								  predicate->set == CSM_SET_ACCOUNTS_KNOWN ? NIL : list_make1(copyObject(llast(args))),
 								  InvalidOid, DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
-	if (predicate == &all_in)
+	if (predicate == &all_in || predicate == &party_allows)
 		return list_make1(make_opclause(equal, BOOLOID, false, linitial(args), right,
 										InvalidOid, InvalidOid));
 	else

@@ -32,6 +32,7 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
@@ -39,7 +40,9 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
+#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
 #include "optimizer/plancat.h"
 #include "tsearch/ts_locale.h"
 #include "utils/builtins.h"
@@ -47,6 +50,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
+#include "utils/selfuncs.h"
 #include "utils/syscache.h"
 
 #include "csm.h"
@@ -382,6 +386,121 @@ matches_index_condition(SupportRequestIndexCondition *req, List *args)
 }
 
 /*
+ * What ILIKE would be estimated at.  Below a policy that is no more than a
+ * guess from the length of the pattern: the server does not show the column's
+ * statistics to an operator that is not leakproof.
+ */
+static Selectivity
+guessed_selectivity(PlannerInfo *root, Node *haystack, Const *needle, int varRelid)
+{
+	Node	   *pattern = (Node *) makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
+											 DirectFunctionCall1(csm_like_pattern, needle->constvalue),
+											 false, false);
+
+	return restriction_selectivity(root, OID_TEXT_ICLIKE_OP, list_make2(haystack, pattern),
+								   DEFAULT_COLLATION_OID, varRelid);
+}
+
+/*
+ * Share of rows that contain the needle: contains() itself, which is
+ * leakproof, counted over the most common values and the histogram, as the
+ * server does for LIKE (patternsel in like_support.c).
+ */
+static Selectivity
+contains_selectivity(PlannerInfo *root, Oid function, Node *haystack, Const *needle, int varRelid)
+{
+	Selectivity guess = guessed_selectivity(root, haystack, needle, varRelid);
+	Selectivity result = guess;
+	VariableStatData column;
+
+	examine_variable(root, haystack, varRelid, &column);
+	if (HeapTupleIsValid(column.statsTuple))
+	{
+		double		nulls = ((Form_pg_statistic) GETSTRUCT(column.statsTuple))->stanullfrac;
+		double		common;
+		double		common_matches;
+		int			size;
+		FmgrInfo	contains;
+
+		fmgr_info(function, &contains);
+		result = histogram_selectivity(&column, &contains, DEFAULT_COLLATION_OID,
+									   needle->constvalue, true, 10, 1, &size);
+		/* A small histogram has only a part of the say. */
+		if (result < 0)
+			result = guess;
+		else if (size < 100)
+			result = (result * size + guess * (100 - size)) / 100;
+		/* None or all of a hundred samples is not none or all of the rows. */
+		result = Min(Max(result, 0.0001), 0.9999);
+
+		common_matches = mcv_selectivity(&column, &contains, DEFAULT_COLLATION_OID,
+										 needle->constvalue, true, &common);
+		result = result * (1.0 - nulls - common) + common_matches;
+	}
+	ReleaseVariableStats(column);
+	CLAMP_PROBABILITY(result);
+	return result;
+}
+
+/* Can an index of this table deliver the order that the query asks for? */
+static bool
+order_has_index(PlannerInfo *root, RelOptInfo *rel)
+{
+	ListCell   *cell;
+
+	if (root->query_pathkeys == NIL)
+		return false;
+	foreach(cell, rel->indexlist)
+	{
+		IndexOptInfo *index = lfirst(cell);
+
+		if (index->sortopfamily != NULL &&
+			(pathkeys_contained_in(root->query_pathkeys,
+								   build_index_pathkeys(root, index, ForwardScanDirection)) ||
+			 pathkeys_contained_in(root->query_pathkeys,
+								   build_index_pathkeys(root, index, BackwardScanDirection))))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is the trigram index the way to find this share of the rows?
+ *
+ * The planner costs the index by the guess above.  Where the guess is far too
+ * low it would fetch half a table by bitmap to show the newest fifty rows, so
+ * there we compare in its place: the bitmap with a scan of the table, and with
+ * a walk in the order asked for that ends when there are rows enough.
+ */
+static bool
+index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess, Selectivity share)
+{
+	RelOptInfo *rel = index->rel;
+	double		pages = Max(rel->pages, 1);
+	double		row_cost = cpu_tuple_cost + rel->baserestrictcost.per_tuple;
+	double		rows = share * rel->tuples;
+	double		fetched;
+	double		bitmap_cost;
+
+	if (guess * 3 >= share)
+		return true;
+
+	fetched = Min(pages, 2 * pages * rows / (2 * pages + rows));
+	bitmap_cost = fetched * (random_page_cost -
+							 (random_page_cost - seq_page_cost) * sqrt(fetched / pages)) +
+		rows * row_cost;
+	if (bitmap_cost > pages * seq_page_cost + rel->tuples * row_cost)
+		return false;
+	if (root->limit_tuples > 0 && order_has_index(root, rel))
+	{
+		double		walked = root->limit_tuples * rel->tuples / Max(rel->rows, 1);
+
+		return walked * (random_page_cost + row_cost) > bitmap_cost;
+	}
+	return true;
+}
+
+/*
  * haystack ~~* like_pattern(needle) for a trigram index.  Whether it is worth
  * an index is judged by the value that the needle has now; the condition holds
  * the needle itself, so that a plan kept for another value stays right.  Lossy:
@@ -402,6 +521,10 @@ contains_index_condition(SupportRequestIndexCondition *req, List *args)
 	value = expected_value(req->root, needle);
 	if (value == NULL || !trgm_folds_as_we_do() || !has_trigram(DatumGetTextPP(value->constvalue)))
 		return NIL;
+	if (!index_is_worth_it(req->root, req->index,
+						   guessed_selectivity(req->root, haystack, value, 0),
+						   contains_selectivity(req->root, req->funcid, haystack, value, 0)))
+		return NIL;
 	pattern = pattern_expression((Expr *) needle);
 	if (pattern == NULL)
 		return NIL;
@@ -414,45 +537,27 @@ contains_index_condition(SupportRequestIndexCondition *req, List *args)
 									InvalidOid, DEFAULT_COLLATION_OID));
 }
 
-/* What the operator says, with its own statistics of the column. */
+/* What the operator says: where we know no better. */
 static Selectivity
-operator_selectivity(SupportRequestSelectivity *req, Oid operator, List *args, Oid collation)
+operator_selectivity(SupportRequestSelectivity *req, Oid operator, Oid collation)
 {
 	if (req->is_join)
-		return join_selectivity(req->root, operator, args, collation, req->jointype, req->sjinfo);
-	return restriction_selectivity(req->root, operator, args, collation, req->varRelid);
+		return join_selectivity(req->root, operator, req->args, collation, req->jointype, req->sjinfo);
+	return restriction_selectivity(req->root, operator, req->args, collation, req->varRelid);
 }
 
-static bool
+static void
 text_selectivity(SupportRequestSelectivity *req)
 {
-	Node	   *content;
-	Node	   *wanted;
+	Const	   *needle;
 
-	if (list_length(req->args) != 2)
-		return false;
-	content = linitial(req->args);
-	wanted = lsecond(req->args);
-
-	if (exprType(content) == TSVECTOROID)
-	{
-		req->selectivity = operator_selectivity(req, OID_TS_MATCH_OP, req->args, InvalidOid);
-		return true;
-	}
+	if (exprType(linitial(req->args)) == TSVECTOROID)
+		req->selectivity = operator_selectivity(req, OID_TS_MATCH_OP, InvalidOid);
+	else if (!req->is_join && (needle = expected_value(req->root, lsecond(req->args))) != NULL)
+		req->selectivity = contains_selectivity(req->root, req->funcid, linitial(req->args),
+												needle, req->varRelid);
 	else
-	{
-		Const	   *value = expected_value(req->root, wanted);
-
-		/* An unknown needle gets the operator's default. */
-		if (value != NULL)
-			wanted = (Node *) makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
-										DirectFunctionCall1(csm_like_pattern, value->constvalue),
-										false, false);
-		req->selectivity = operator_selectivity(req, OID_TEXT_ICLIKE_OP,
-												list_make2(content, wanted),
-												DEFAULT_COLLATION_OID);
-		return true;
-	}
+		req->selectivity = operator_selectivity(req, OID_TEXT_ICLIKE_OP, DEFAULT_COLLATION_OID);
 }
 
 /* Planner support of both functions. */
@@ -476,10 +581,11 @@ csm_text_support(PG_FUNCTION_ARGS)
 				answer = (Node *) contains_index_condition(req, args);
 		}
 	}
-	else if (IsA(request, SupportRequestSelectivity))
+	else if (IsA(request, SupportRequestSelectivity) &&
+			 list_length(((SupportRequestSelectivity *) request)->args) == 2)
 	{
-		if (text_selectivity((SupportRequestSelectivity *) request))
-			answer = request;
+		text_selectivity((SupportRequestSelectivity *) request);
+		answer = request;
 	}
 	PG_RETURN_POINTER(answer);
 }

@@ -87,6 +87,29 @@ AS 'MODULE_PATHNAME', 'csm_counterparty_contacts_allowing' LANGUAGE c STABLE PAR
 COMMENT ON FUNCTION csm.counterparty_contacts_allowing(text) IS
 'Sorted ids: the person''s contact ids, when being named as the counterparty''s contact gives him the action; empty for nobody and for an unknown action';
 
+CREATE FUNCTION csm.parties_allowing(action text) RETURNS bigint[]
+AS 'MODULE_PATHNAME', 'csm_parties_allowing' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 10;
+COMMENT ON FUNCTION csm.parties_allowing(text) IS
+'Sorted keys of csm.cases.party_keys through which the person may have the action; empty for nobody and for an unknown action';
+
+CREATE FUNCTION csm_private.party_keys(partner_account_id bigint, partner_contact_id bigint, household_id bigint,
+    internal_contact_id bigint, service_organization_id bigint, counterparty_account_id bigint,
+    counterparty_contact_id bigint) RETURNS bigint[]
+AS 'MODULE_PATHNAME', 'csm_party_keys' LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1;
+ALTER FUNCTION csm_private.party_keys(bigint, bigint, bigint, bigint, bigint, bigint, bigint) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.party_keys(bigint, bigint, bigint, bigint, bigint, bigint, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm_private.party_keys(bigint, bigint, bigint, bigint, bigint, bigint, bigint)
+    TO csm_portal, csm_agent;
+COMMENT ON FUNCTION csm_private.party_keys(bigint, bigint, bigint, bigint, bigint, bigint, bigint) IS
+'The rarer parties of a case as one array (id * 8 + kind), NULL when there are none: one index and one arm of the policy serve them all';
+
+CREATE FUNCTION csm.party_allows(party_keys bigint[], branch text, account_id bigint, opened_at timestamptz,
+    submitted_at timestamptz, action text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_party_allows' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 2
+SUPPORT csm_private.access_support;
+COMMENT ON FUNCTION csm.party_allows(bigint[], text, bigint, timestamptz, timestamptz, text) IS
+'True where any party in csm.cases.party_keys admits the action, each by its own rule: partner_allows, partner_contact_allows, household_allows, internal_contact_allows, organization_allows, and, once the case is submitted, counterparty_allows and counterparty_contact_allows';
+
 CREATE FUNCTION csm.all_in(tenant_id bigint, branch text, action text) RETURNS boolean
 AS 'MODULE_PATHNAME', 'csm_all_in' LANGUAGE c STABLE STRICT PARALLEL SAFE LEAKPROOF COST 1
 SUPPORT csm_private.access_support;
@@ -176,6 +199,8 @@ DECLARE
     f regprocedure;
 BEGIN
     FOREACH f IN ARRAY ARRAY[
+        'csm.party_allows(bigint[], text, bigint, timestamptz, timestamptz, text)',
+        'csm.parties_allowing(text)',
         'csm.all_in(bigint, text, text)',
         'csm.account_allows(bigint, text)',
         'csm.account_allows(bigint, timestamptz, text)',

@@ -35,6 +35,8 @@ CREATE TABLE csm.cases (
     resolution_notes text,
     needs_attention boolean NOT NULL DEFAULT false,
     attributes jsonb NOT NULL DEFAULT '{}',
+    party_keys bigint[] GENERATED ALWAYS AS (csm_private.party_keys(partner_account_id, partner_contact_id, household_id,
+        internal_contact_id, service_organization_id, counterparty_account_id, counterparty_contact_id)) STORED,
     search tsvector,
     idempotency_key text,
     opened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -87,13 +89,8 @@ CREATE INDEX cases_newest_idx ON csm.cases (tenant_id, opened_at DESC, id DESC);
 CREATE INDEX cases_account_idx ON csm.cases (account_id, opened_at);
 CREATE INDEX cases_requester_idx ON csm.cases (requester_id, opened_at);
 CREATE INDEX cases_opened_by_idx ON csm.cases (opened_by);
-CREATE INDEX cases_counterparty_account_idx ON csm.cases (counterparty_account_id) WHERE counterparty_account_id IS NOT NULL;
-CREATE INDEX cases_counterparty_contact_idx ON csm.cases (counterparty_contact_id) WHERE counterparty_contact_id IS NOT NULL;
-CREATE INDEX cases_partner_account_idx ON csm.cases (partner_account_id) WHERE partner_account_id IS NOT NULL;
-CREATE INDEX cases_partner_contact_idx ON csm.cases (partner_contact_id) WHERE partner_contact_id IS NOT NULL;
-CREATE INDEX cases_internal_contact_idx ON csm.cases (internal_contact_id) WHERE internal_contact_id IS NOT NULL;
-CREATE INDEX cases_organization_idx ON csm.cases (service_organization_id) WHERE service_organization_id IS NOT NULL;
-CREATE INDEX cases_household_idx ON csm.cases (household_id) WHERE household_id IS NOT NULL;
+-- Without fast update: a pending list would be read through by every look-up.
+CREATE INDEX cases_party_idx ON csm.cases USING gin (party_keys) WITH (fastupdate = off) WHERE party_keys IS NOT NULL;
 CREATE INDEX cases_parent_idx ON csm.cases (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX cases_assigned_to_idx ON csm.cases (assigned_to) WHERE assigned_to IS NOT NULL;
 CREATE INDEX cases_search_idx ON csm.cases USING gin (search);
@@ -211,6 +208,7 @@ COMMENT ON COLUMN csm.cases.resolution_code IS 'How it was solved';
 COMMENT ON COLUMN csm.cases.resolution_notes IS 'The proposed solution, read by the customer';
 COMMENT ON COLUMN csm.cases.needs_attention IS 'The customer, or somebody beside the assignee, said something new';
 COMMENT ON COLUMN csm.cases.attributes IS 'Fields of the case type that every party to the case may read, a JSON object';
+COMMENT ON COLUMN csm.cases.party_keys IS 'Partner, household, internal contact, service organisation and counterparty as keys for the policy (id * 8 + kind); NULL for none';
 COMMENT ON COLUMN csm.cases.search IS 'Words of number, subject and description, for csm.matches(); kept by trigger';
 COMMENT ON COLUMN csm.cases.idempotency_key IS 'Given by the client; the same opener and key return the first case';
 COMMENT ON COLUMN csm.cases.opened_at IS 'When it was made';

@@ -90,7 +90,8 @@ AS $$
     FROM (SELECT f.name, f.proowner FROM func f
           UNION ALL SELECT r.name, r.relowner FROM rel r
           UNION ALL SELECT format('schema %I', n.nspname), n.nspowner FROM pg_namespace n JOIN house h ON h.oid = n.oid
-          UNION ALL SELECT format('type %s', t.oid::regtype), t.typowner FROM pg_type t JOIN house h ON h.oid = t.typnamespace)
+          UNION ALL SELECT format('type %s', t.oid::regtype), t.typowner
+                    FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid)
          AS v(name, owner) CROSS JOIN owner o
     WHERE v.owner <> o.oid
   UNION ALL
@@ -110,8 +111,8 @@ AS $$
                     WHERE starts_with(p.polname, r.relname)
           UNION ALL SELECT 'pg_namespace'::regclass, h.oid, 0, format('schema %I', h.nspname) FROM house h
           UNION ALL SELECT 'pg_type'::regclass, t.oid, 0, format('type %s', t.oid::regtype)
-                    FROM pg_type t JOIN house h ON h.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid
-                    WHERE t.typcategory <> 'A' AND coalesce(c.relkind = 'c', true)
+                    FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
+                    WHERE t.typcategory <> 'A'
           UNION ALL SELECT 'pg_event_trigger'::regclass, t.oid, 0, format('event trigger %I', t.evtname)
                     FROM pg_event_trigger t JOIN member m ON m.classid = 'pg_event_trigger'::regclass AND m.objid = t.oid)
          AS v(class, oid, subid, name)

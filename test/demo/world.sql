@@ -1,5 +1,22 @@
--- Helpers that make up names, and the same ones at every run: what looks random comes from a hash of a key.
+-- What the loads share. Names and numbers are made up, and the same at every run: what looks random is a hash of a key.
 CREATE SCHEMA demo;
+
+-- The file, as it is.
+CREATE TABLE demo.complaints (
+    complaint_id bigint PRIMARY KEY,
+    product text NOT NULL,
+    sub_product text,
+    issue text,
+    sub_issue text,
+    state text,
+    zip_code text,
+    received_on date NOT NULL,
+    sent_to_company_on date NOT NULL,
+    company_response text NOT NULL,
+    timely_response boolean NOT NULL,
+    consumer_disputed boolean,
+    place bigint GENERATED ALWAYS AS IDENTITY
+);
 
 CREATE FUNCTION demo.draw(key text, sides int) RETURNS int LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN ('x' || left(md5(key), 7))::bit(28)::int % sides;
@@ -29,6 +46,5 @@ RETURN demo.pick('{Abbott,Acosta,Adeyemi,Ahmed,Alder,Almeida,Arden,Ashby,Baptist
     Vega,Vidal,Vogel,Wade,Walsh,Wang,Ward,Weber,West,Wolf,Wong,Wright,Yang,Yilmaz,Young,Zhang,Ziegler}'::text[],
     'family ' || key);
 
--- One case in a thousand shall not decide how a line of progress looks.
 CREATE FUNCTION demo.progress(what text, done bigint, of_all bigint) RETURNS text LANGUAGE sql STABLE
 RETURN format('  %s %s of %s', rpad(what, 34), lpad(to_char(done, 'FM999,999'), 7), to_char(of_all, 'FM999,999'));

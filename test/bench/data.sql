@@ -1,0 +1,270 @@
+-- Data of the bench: one tenant, an account world, people of every reach.
+-- Variables: cases, accounts.  Cases and entries follow in load_cases.sql and
+-- load_entries.sql, which run side by side.
+--
+-- Everything follows from ids through hashes, so that each run has the same
+-- rows, and several sessions can load at once.
+--
+-- Triggers and foreign keys are off while loading (replica role): what they
+-- would derive is computed here, and measure.pl checks the outcome against the
+-- extension's own answers before it measures.
+
+\set ON_ERROR_STOP on
+SET session_replication_role = replica;
+SET csm.restoring = on;
+SET client_min_messages = warning;
+
+CREATE SCHEMA bench;
+
+SELECT csm.create_tenant('bench', 'Bench', 'admin@bench.example') AS tenant \gset
+
+CREATE TABLE bench.config AS
+    SELECT :tenant::bigint AS tenant, :cases::bigint AS cases, :accounts::bigint AS accounts,
+           timestamptz '2023-01-01 00:00+00' AS first_day, timestamptz '2026-01-01 00:00+00' AS last_day,
+           10000::bigint AS agents_from, 1000::bigint AS agents,
+           20000::bigint AS employees_from, 20000::bigint AS employees,
+           50000::bigint AS consumers_from, 100000::bigint AS consumers,
+           200000::bigint AS contacts_from,     -- first contact of account a: contacts_from + a
+           600000::bigint AS seconds_from;      -- second contact of every other account
+
+-- A number from 0 to 1 that depends on id and salt only.
+CREATE FUNCTION bench.r(id bigint, salt bigint) RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (hashint8extended(id, salt) & 1073741823) / 1073741824.0::double precision;
+
+-- Place in the plan of trees -> account id: neighbours in a tree are no neighbours in the index.
+CREATE FUNCTION bench.account(place bigint, accounts bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (place * 7919 + 12345) % accounts + 1;
+
+-- Popularity -> account id.
+CREATE FUNCTION bench.customer(luck double precision, accounts bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (floor(accounts * power(luck, 1.5))::bigint * 48271) % accounts + 1;
+
+-- --- words and texts ---
+
+CREATE TABLE bench.words AS
+    SELECT row_number() OVER () AS n, w AS word
+    FROM (
+        SELECT * FROM regexp_split_to_table(
+            'order invoice delivery payment account error device printer screen battery network password login access '
+            'update install licence contract service support request question problem failure damage missing late wrong '
+            'broken refund return exchange warranty repair replace cancel change address shipment parcel customer product '
+            'machine sensor pump valve motor cable router switch server database backup restore report export import file '
+            'format page website mobile application browser window button form field value price quote discount tax credit '
+            'debit card bank transfer balance statement month year date time zone language email phone call message answer '
+            'agent manager partner site branch office warehouse stock supplier spare part manual training course user role '
+            'permission security certificate key token session timeout speed slow crash restart freeze noise leak heat cold '
+            'pressure power outage voltage fuse lamp door lock gate camera alarm signal antenna radio test sample quality',
+            ' ') AS w
+        UNION ALL
+        SELECT a || b || c
+        FROM unnest('{bra,kel,mor,tun,sil,dov,pra,gil,nex,vor,zan,lum,fer,hol,cor}'::text[]) WITH ORDINALITY AS x(a, i),
+             unnest('{ba,de,ki,lo,mu,na,re,si,to,va,xo,zi,pe,ga}'::text[]) WITH ORDINALITY AS y(b, j),
+             unnest('{dan,mek,lor,tis,bun,rax,vel,pon,sid,gar,fim,hux,job,wes}'::text[]) WITH ORDINALITY AS z(c, k)
+    ) v;
+
+CREATE FUNCTION bench.words(seed bigint, salt bigint, n integer) RETURNS text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT string_agg(w.word, ' ' ORDER BY i)
+    FROM generate_series(1, n) i
+    JOIN bench.words w ON w.n = 1 + floor((SELECT count(*) FROM bench.words)
+                                          * power(bench.r(seed, salt * 100 + i), 3))::bigint;
+END;
+CREATE UNIQUE INDEX ON bench.words (n);
+ANALYZE bench.words;
+
+CREATE TABLE bench.subjects AS
+    SELECT g AS n, upper(left(t, 1)) || substr(t, 2) AS body,
+           setweight(to_tsvector('english', t), 'A') AS vector
+    FROM generate_series(0, 39999) g, LATERAL (SELECT bench.words(g, 1, 4 + g % 3) AS t) s;
+CREATE TABLE bench.descriptions AS
+    SELECT g AS n, t AS body, setweight(to_tsvector('english', t), 'B') AS vector
+    FROM generate_series(0, 39999) g, LATERAL (SELECT bench.words(g, 2, 9 + g % 8) AS t) s;
+CREATE UNIQUE INDEX ON bench.subjects (n);
+CREATE UNIQUE INDEX ON bench.descriptions (n);
+ANALYZE bench.subjects;
+ANALYZE bench.descriptions;
+
+-- Words to look for: found in about 1 of 500 and 1 of 40 cases.
+CREATE TABLE bench.terms AS
+    WITH hits AS (
+        SELECT w.word,
+               (SELECT count(*) FROM bench.subjects s WHERE s.vector @@ q) / 40000.0
+             + (SELECT count(*) FROM bench.descriptions d WHERE d.vector @@ q) / 40000.0 AS share,
+               (SELECT count(*) FROM bench.subjects s WHERE s.body ILIKE '%' || w.word || '%') / 40000.0 AS in_subject
+        FROM bench.words w, LATERAL (SELECT plainto_tsquery('english', w.word) AS q) x
+        WHERE w.n <= 150 AND w.n % 5 = 0 OR w.n % 150 = 7
+    )
+    SELECT (SELECT word FROM hits ORDER BY abs(ln(greatest(share, 1e-9) / 0.002)) LIMIT 1) AS rare_word,
+           (SELECT word FROM hits ORDER BY abs(ln(greatest(share, 1e-9) / 0.025)) LIMIT 1) AS common_word,
+           (SELECT word FROM hits WHERE length(word) > 5 ORDER BY abs(ln(greatest(in_subject, 1e-9) / 0.002)) LIMIT 1) AS substring;
+
+-- --- accounts ---
+
+-- size: accounts in the tree, its top included.
+CREATE TABLE bench.trees (tree bigint, place bigint, size bigint);
+DO $$
+DECLARE
+    total bigint := (SELECT accounts FROM bench.config);
+    at bigint := 0;
+    tree bigint := 0;
+    s bigint;
+    sizes bigint[] := '{2,40,400,5000,10000}';
+    mix bigint[] := '{5001}' || array_fill(401::bigint, ARRAY[5]) || array_fill(41::bigint, ARRAY[50])
+                    || array_fill(6::bigint, ARRAY[500]) || array_fill(1::bigint, ARRAY[3000]);
+BEGIN
+    FOREACH s IN ARRAY sizes LOOP
+        INSERT INTO bench.trees VALUES (tree, at, s);
+        tree := tree + 1;
+        at := at + s;
+    END LOOP;
+    -- the last 4,000 stand alone: partners, counterparties
+    WHILE at < total - 4000 LOOP
+        s := least(mix[1 + tree % cardinality(mix)], total - 4000 - at);
+        INSERT INTO bench.trees VALUES (tree, at, s);
+        tree := tree + 1;
+        at := at + s;
+    END LOOP;
+    INSERT INTO bench.trees SELECT tree + g, at + g, 1 FROM generate_series(0, total - at - 1) g;
+END $$;
+
+INSERT INTO csm.accounts (id, tenant_id, number, name, parent_id, root_id, is_customer, is_partner, path)
+OVERRIDING SYSTEM VALUE
+WITH RECURSIVE nodes AS (
+    SELECT t.place, t.place AS top, t.size, 0::bigint AS nth, bench.account(t.place, c.accounts) AS id,
+           NULL::bigint AS parent_id, bench.account(t.place, c.accounts) AS root_id,
+           bench.account(t.place, c.accounts)::text AS path
+    FROM bench.trees t, bench.config c
+  UNION ALL
+    SELECT n.top + k, n.top, n.size, k, bench.account(n.top + k, c.accounts), n.id, n.root_id,
+           n.path || '.' || bench.account(n.top + k, c.accounts)
+    FROM nodes n, bench.config c, generate_series(n.nth * 7 + 1, least(n.nth * 7 + 7, n.size - 1)) k
+)
+SELECT n.id, c.tenant, 'ACC' || lpad(n.id::text, 7, '0'), 'Company ' || n.id, n.parent_id, n.root_id,
+       true, n.place >= c.accounts - 3500, n.path::ltree
+FROM nodes n, bench.config c;
+
+-- --- people ---
+
+-- Bench persons: what they hold, and how many accounts that reaches.
+CREATE TABLE bench.people (ord integer, reach text, person bigint, role text, account bigint, sees_all boolean);
+INSERT INTO bench.people
+SELECT v.ord, v.reach, v.person, v.role, bench.account(v.place, c.accounts), v.sees_all
+FROM bench.config c, (VALUES
+    (1, 'own', 1001, 'csm_portal', (SELECT accounts - 4001 FROM bench.config), false),
+    (2, '2', 1002, 'csm_portal', 0, false),
+    (3, '40', 1003, 'csm_portal', 2, false),
+    (4, '400', 1004, 'csm_portal', 42, false),
+    (5, '5000', 1005, 'csm_portal', 442, false),
+    (6, '50000', 1006, 'csm_portal', (SELECT accounts - 1 FROM bench.config), false),
+    (7, '150000', 1007, 'csm_portal', (SELECT accounts - 2 FROM bench.config), false),
+    (8, 'agent', 1008, 'csm_agent', NULL, true),
+    (9, '10000', 1009, 'csm_portal', 5442, false)) AS v(ord, reach, person, role, place, sees_all);
+
+INSERT INTO csm.users (id, tenant_id, display_name, email)
+OVERRIDING SYSTEM VALUE
+SELECT p.person, c.tenant, 'Person of reach ' || p.reach, 'person' || p.person || '@bench.example'
+FROM bench.people p, bench.config c
+UNION ALL
+SELECT c.agents_from + g, c.tenant, 'Agent ' || g, 'agent' || g || '@bench.example'
+FROM bench.config c, generate_series(1, c.agents) g
+UNION ALL
+SELECT c.employees_from + g, c.tenant, 'Employee ' || g, 'employee' || g || '@bench.example'
+FROM bench.config c, generate_series(1, c.employees) g
+UNION ALL
+SELECT c.consumers_from + g, c.tenant, 'Consumer ' || g, 'consumer' || g || '@mail.example'
+FROM bench.config c, generate_series(1, c.consumers) g
+UNION ALL
+SELECT c.contacts_from + g, c.tenant, 'Contact ' || g, 'contact' || g || '@customer.example'
+FROM bench.config c, generate_series(1, c.accounts) g
+UNION ALL
+SELECT c.seconds_from + g, c.tenant, 'Second contact ' || g, 'second' || g || '@customer.example'
+FROM bench.config c, generate_series(2, c.accounts, 2) g;
+
+INSERT INTO csm.employees (user_id, tenant_id)
+SELECT c.employees_from + g, c.tenant FROM bench.config c, generate_series(1, c.employees) g;
+INSERT INTO csm.consumers (user_id, tenant_id)
+SELECT c.consumers_from + g, c.tenant FROM bench.config c, generate_series(1, c.consumers) g;
+INSERT INTO csm.user_roles (tenant_id, user_id, role)
+SELECT c.tenant, 1008, 'manager' FROM bench.config c
+UNION ALL
+SELECT c.tenant, c.agents_from + g, CASE WHEN g % 5 = 0 THEN 'consumer_agent' ELSE 'agent' END
+FROM bench.config c, generate_series(1, c.agents) g;
+
+-- Exclusion constraints are slow to fill row by row; built once below.
+UPDATE pg_index SET indisready = false, indisvalid = false
+WHERE indrelid IN ('csm.contacts'::regclass, 'csm.account_relationships'::regclass);
+\c
+SET session_replication_role = replica;
+SET csm.restoring = on;
+
+INSERT INTO csm.contacts (tenant_id, user_id, account_id, role)
+SELECT c.tenant, p.person, p.account,
+       CASE p.reach WHEN 'own' THEN 'customer' WHEN '50000' THEN 'partner_admin' WHEN '150000' THEN 'partner_admin'
+                    ELSE 'case_manager' END
+FROM bench.people p, bench.config c WHERE p.account IS NOT NULL
+UNION ALL
+SELECT c.tenant, c.contacts_from + g, g,
+       CASE WHEN g % 10 = 0 THEN 'customer_admin' WHEN g % 10 = 1 THEN 'case_reader' ELSE 'customer' END
+FROM bench.config c, generate_series(1, c.accounts) g
+UNION ALL
+SELECT c.tenant, c.seconds_from + g, g, 'customer'
+FROM bench.config c, generate_series(2, c.accounts, 2) g;
+
+-- Two large partners, and 3,000 small ones with ten customers each.
+INSERT INTO csm.account_relationships (tenant_id, type, partner_account_id, customer_account_id, scope)
+SELECT c.tenant, 'partner_of', p.account, bench.account(g, c.accounts), 'all'
+FROM bench.config c, bench.people p, generate_series(16000, 165999) g WHERE p.reach = '150000'
+UNION ALL
+SELECT c.tenant, 'partner_of', p.account, bench.account(g, c.accounts), 'all'
+FROM bench.config c, bench.people p, generate_series(120000, 169999) g WHERE p.reach = '50000'
+UNION ALL
+SELECT c.tenant, 'partner_of', bench.account(c.accounts - 3500 + g, c.accounts),
+       bench.account(floor(bench.r(g * 16 + k, 3) * 16000)::bigint + k * 16000, c.accounts), 'named'
+FROM bench.config c, generate_series(0, 2999) g, generate_series(0, 9) k;
+REINDEX TABLE csm.contacts;
+REINDEX TABLE csm.account_relationships;
+
+INSERT INTO csm.products (tenant_id, name)
+SELECT c.tenant, 'Product ' || g FROM bench.config c, generate_series(1, 200) g;
+
+ANALYZE csm.accounts;
+ANALYZE csm.contacts;
+ANALYZE csm.account_relationships;
+
+-- Who sees which accounts, as an ordinary table: what hand-written SQL and the
+-- common-practice policies work with.
+CREATE TABLE bench.person_accounts (person bigint, account_id bigint);
+INSERT INTO bench.person_accounts
+SELECT p.person, d.id
+FROM bench.people p
+JOIN csm.accounts a ON a.id = p.account
+JOIN csm.accounts d ON d.path <@ a.path
+WHERE p.reach <> 'own'
+UNION
+SELECT p.person, r.customer_account_id
+FROM bench.people p JOIN csm.account_relationships r ON r.partner_account_id = p.account
+WHERE r.scope = 'all';
+ALTER TABLE bench.person_accounts ADD PRIMARY KEY (person, account_id);
+
+-- The ids of one person in a table of their own.
+DO $$
+DECLARE
+    p record;
+BEGIN
+    FOR p IN SELECT * FROM bench.people LOOP
+        EXECUTE format('CREATE TABLE bench.ids_%s (account_id bigint PRIMARY KEY)', p.person);
+        EXECUTE format('INSERT INTO bench.ids_%s SELECT account_id FROM bench.person_accounts WHERE person = %s ORDER BY 2',
+                       p.person, p.person);
+    END LOOP;
+END $$;
+
+SELECT setval(pg_get_serial_sequence('csm.users', 'id'), 10000000),
+       setval(pg_get_serial_sequence('csm.accounts', 'id'), 10000000) \g /dev/null
+
+-- Filled by load_cases.sql and load_entries.sql, indexed afterwards.
+UPDATE pg_index SET indisready = false, indisvalid = false
+WHERE indrelid IN ('csm.cases'::regclass, 'csm.case_entries'::regclass);

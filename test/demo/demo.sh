@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# The demo: a private server with 28,156 real complaints and a made-up business world, and a walk through what each kind
+# of person sees. Every step checks what it shows; the first that differs ends the demo with an error.
+#
+#   CSM_DEMO_DIR   folder of the server (default /tmp/csm-demo-UID); a run starts afresh in it
+#   PAUSE=1        wait for Enter after each screen
+set -euo pipefail
+. "$(dirname "$0")/../lib/server.sh"
+
+here=$(cd "$(dirname "$0")" && pwd)
+dir=${CSM_DEMO_DIR:-/tmp/csm-demo-$(id -u)}
+database=meridian
+
+# Afresh, but nothing is deleted that is not an earlier demo.
+if [ -e "$dir/csm-demo" ]; then
+    csm_server_remove "$dir"
+elif [ -d "$dir" ] && [ -n "$(ls -A "$dir")" ]; then
+    echo "$dir is not empty and holds no earlier demo: choose another folder with CSM_DEMO_DIR" >&2
+    exit 1
+fi
+mkdir -p "$dir"
+touch "$dir/csm-demo"
+
+run() # arguments of psql
+{
+    csm_psql "$dir" -d "$database" "$@"
+}
+
+SECONDS=0
+echo "Starting a private server in $dir"
+csm_server_start "$dir" "session_preload_libraries = 'csm'" "shared_buffers = '128MB'" "max_wal_size = '2GB'" "jit = off"
+csm_psql "$dir" -d postgres -c "CREATE DATABASE $database"
+
+echo 'Loading (all people are made up, the complaints are real)'
+export PGOPTIONS='-c client_min_messages=warning'
+run -f "$here/company.sql"
+gzip -dc "$here/data/cfpb_complaints_2015.csv.gz" | run -c 'COPY demo.complaints (complaint_id, product, sub_product, issue,
+    sub_issue, state, zip_code, received_on, sent_to_company_on, company_response, timely_response, consumer_disputed)
+    FROM STDIN (FORMAT csv, HEADER)'
+run -f "$here/load_b2c.sql"
+run -f "$here/load_b2b.sql"
+run -f "$here/personas.sql"
+run -c 'VACUUM (ANALYZE)'
+unset PGOPTIONS
+echo "Loaded in $SECONDS seconds"
+
+bold='' plain=''
+if [ -t 1 ]; then
+    bold=$(printf '\033[1m') plain=$(printf '\033[0m')
+fi
+# For what another session does while one is open.
+CSM_DEMO_PSQL="$(csm_bindir "$dir")/psql -X -q -v ON_ERROR_STOP=1 -h $dir/sock -p $CSM_PORT -U postgres -d $database"
+export CSM_DEMO_PSQL
+run -v bold="$bold" -v plain="$plain" -v pause="${PAUSE:-0}" -f "$here/tour.sql"
+
+echo
+echo "${bold}All steps showed what they should, $SECONDS seconds in all. The server stays up; be any of them:${plain}"
+echo
+run -At -F '|' -c 'SELECT login, who FROM demo.personas' | while IFS='|' read -r login who; do
+    printf '  %-58s  %s\n' "$(csm_psql_line "$dir" "$login" "$database")" "$who"
+done
+printf '  %-58s  %s\n' "$(csm_psql_line "$dir" postgres "$database")" 'the DBA: no row-level security'
+echo
+echo 'Stop it with: make demo-stop'
