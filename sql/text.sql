@@ -65,6 +65,10 @@ SELECT id FROM text_test.doc WHERE csm.contains(body, 'PRINTER 1235');
 EXPLAIN (COSTS off) SELECT id FROM text_test.doc WHERE words @@ to_tsquery('english', '1235');
 -- fewer than three word characters in a row: no index
 EXPLAIN (COSTS off) SELECT id FROM text_test.doc WHERE csm.contains(body, 'r 12 o');
+-- a frequent word: the rows are counted with the column's statistics, and the
+-- newest of them come from the key
+EXPLAIN (COSTS off) SELECT id FROM text_test.doc WHERE csm.contains(body, 'floor') ORDER BY id DESC LIMIT 5;
+EXPLAIN (COSTS off) SELECT count(*) FROM text_test.doc WHERE csm.contains(body, 'floor');
 -- arms of an OR
 EXPLAIN (COSTS off) SELECT id FROM text_test.doc
 WHERE csm.contains(body, 'printer 1235') OR csm.matches(words, '1237');

@@ -24,6 +24,7 @@
  */
 #include "postgres.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "access/htup_details.h"
@@ -488,7 +489,7 @@ index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess, Sel
 	fetched = Min(pages, 2 * pages * rows / (2 * pages + rows));
 	bitmap_cost = fetched * (random_page_cost -
 							 (random_page_cost - seq_page_cost) * sqrt(fetched / pages)) +
-		rows * row_cost;
+		rows * (cpu_index_tuple_cost + row_cost);
 	if (bitmap_cost > pages * seq_page_cost + rel->tuples * row_cost)
 		return false;
 	if (root->limit_tuples > 0 && order_has_index(root, rel))

@@ -8,10 +8,9 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH RECURSIVE glyphs(fork, last, bar) AS (
-        SELECT CASE WHEN utf8 THEN chr(9500) || chr(9472) || ' ' ELSE '|- ' END,
-               CASE WHEN utf8 THEN chr(9492) || chr(9472) || ' ' ELSE '`- ' END,
-               CASE WHEN utf8 THEN chr(9474) || '  ' ELSE '|  ' END
-        FROM (SELECT getdatabaseencoding() = 'UTF8') AS e(utf8)
+        -- code points, because a database in another encoding has no such characters
+        SELECT chr(c[1]) || chr(c[4]) || ' ', chr(c[2]) || chr(c[4]) || ' ', chr(c[3]) || '  '
+        FROM (SELECT CASE getdatabaseencoding() WHEN 'UTF8' THEN '{9500,9492,9474,9472}' ELSE '{124,96,124,45}' END::integer[]) AS e(c)
     ), t(id, tenant_id, number, depth, place, indent, line) AS (
         SELECT a.id, a.tenant_id, a.number, 0,
                ARRAY[row_number() OVER (ORDER BY a.name, a.id)], '', a.name
@@ -52,7 +51,7 @@ AS $$
                 WHEN cardinality(t.ids) > 100 THEN format('%s levels deep, 100 are allowed', cardinality(t.ids))
                 WHEN a.path IS NULL THEN 'has no path'
                 WHEN a.path::text <> array_to_string(t.ids, '.')
-                    THEN format('path is %s, its parents say %s', a.path::text, array_to_string(t.ids, '.'))
+                    THEN format('path is %s, its parents say %s', right(a.path::text, 100), right(array_to_string(t.ids, '.'), 100))
                 WHEN a.root_id IS DISTINCT FROM t.ids[1]
                     THEN format('root_id is %s, its parents lead to %s', coalesce(a.root_id::text, 'NULL'), t.ids[1])
            END

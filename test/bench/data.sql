@@ -65,24 +65,23 @@ CREATE TABLE bench.words AS
              unnest('{dan,mek,lor,tis,bun,rax,vel,pon,sid,gar,fim,hux,job,wes}'::text[]) WITH ORDINALITY AS z(c, k)
     ) v;
 
-CREATE FUNCTION bench.words(seed bigint, salt bigint, n integer) RETURNS text
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT string_agg(w.word, ' ' ORDER BY i)
-    FROM generate_series(1, n) i
-    JOIN bench.words w ON w.n = 1 + floor((SELECT count(*) FROM bench.words)
-                                          * power(bench.r(seed, salt * 100 + i), 3))::bigint;
-END;
-CREATE UNIQUE INDEX ON bench.words (n);
 ANALYZE bench.words;
 
+-- 40,000 of each: words of the front of the list are the more frequent ones.
 CREATE TABLE bench.subjects AS
-    SELECT g AS n, upper(left(t, 1)) || substr(t, 2) AS body,
-           setweight(to_tsvector('english', t), 'A') AS vector
-    FROM generate_series(0, 39999) g, LATERAL (SELECT bench.words(g, 1, 4 + g % 3) AS t) s;
+    SELECT g AS n, string_agg(CASE i WHEN 1 THEN initcap(w.word) ELSE w.word END, ' ' ORDER BY i) AS body,
+           setweight(to_tsvector('english', string_agg(w.word, ' ' ORDER BY i)), 'A') AS vector
+    FROM generate_series(0, 39999) g CROSS JOIN generate_series(1, 6) i
+    JOIN bench.words w ON w.n = 1 + floor((SELECT count(*) FROM bench.words) * power(bench.r(g, i), 3))::bigint
+    WHERE i <= 4 + g % 3
+    GROUP BY g;
 CREATE TABLE bench.descriptions AS
-    SELECT g AS n, t AS body, setweight(to_tsvector('english', t), 'B') AS vector
-    FROM generate_series(0, 39999) g, LATERAL (SELECT bench.words(g, 2, 9 + g % 8) AS t) s;
+    SELECT g AS n, string_agg(w.word, ' ' ORDER BY i) AS body,
+           setweight(to_tsvector('english', string_agg(w.word, ' ' ORDER BY i)), 'B') AS vector
+    FROM generate_series(0, 39999) g CROSS JOIN generate_series(1, 16) i
+    JOIN bench.words w ON w.n = 1 + floor((SELECT count(*) FROM bench.words) * power(bench.r(g, 100 + i), 3))::bigint
+    WHERE i <= 9 + g % 8
+    GROUP BY g;
 CREATE UNIQUE INDEX ON bench.subjects (n);
 CREATE UNIQUE INDEX ON bench.descriptions (n);
 ANALYZE bench.subjects;
@@ -257,7 +256,7 @@ DECLARE
 BEGIN
     FOR p IN SELECT * FROM bench.people LOOP
         EXECUTE format('CREATE TABLE bench.ids_%s (account_id bigint PRIMARY KEY)', p.person);
-        EXECUTE format('INSERT INTO bench.ids_%s SELECT account_id FROM bench.person_accounts WHERE person = %s ORDER BY 2',
+        EXECUTE format('INSERT INTO bench.ids_%s SELECT account_id FROM bench.person_accounts WHERE person = %s ORDER BY account_id',
                        p.person, p.person);
     END LOOP;
 END $$;

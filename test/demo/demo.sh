@@ -51,12 +51,14 @@ fi
 # For what another session does while one is open.
 CSM_DEMO_PSQL="$(csm_bindir "$dir")/psql -X -q -v ON_ERROR_STOP=1 -h $dir/sock -p $CSM_PORT -U postgres -d $database"
 export CSM_DEMO_PSQL
-run -v bold="$bold" -v plain="$plain" -v pause="${PAUSE:-0}" -f "$here/tour.sql"
+# From standard input: errors that are part of the show then come without file and line.
+cd "$here"
+run -v bold="$bold" -v plain="$plain" -v pause="${PAUSE:-0}" <tour.sql 2>&1
 
 echo
 echo "${bold}All steps showed what they should, $SECONDS seconds in all. The server stays up; be any of them:${plain}"
 echo
-run -At -F '|' -c 'SELECT login, who FROM demo.personas' | while IFS='|' read -r login who; do
+run -At -F '|' -c 'SELECT login, who FROM demo.personas WHERE who IS NOT NULL' | while IFS='|' read -r login who; do
     printf '  %-58s  %s\n' "$(csm_psql_line "$dir" "$login" "$database")" "$who"
 done
 printf '  %-58s  %s\n' "$(csm_psql_line "$dir" postgres "$database")" 'the DBA: no row-level security'

@@ -230,14 +230,14 @@ INSERT INTO csm.cases (branch, state, priority, subject, channel, requester_id, 
                        resolution_code, resolution_notes, opened_at, resolved_at, closed_at, updated_at)
 SELECT 'internal', CASE WHEN i % 6 = 0 THEN 'open' ELSE 'closed' END, 4,
        demo.pick('{Laptop does not start,Access to the archive,New badge,Mailbox full,Headset broken,Printer on floor 2 jams,
-           Phone number for a new colleague,VPN drops every hour}', key),
+           Phone number for a new colleague,VPN drops every hour}', seed),
        'web', s.user_id, s.user_id, (SELECT id FROM csm.groups WHERE name = 'Internal desk'), a.user_id,
        CASE WHEN i % 6 > 0 THEN 'Solved' END, CASE WHEN i % 6 > 0 THEN 'Done by the desk' END,
        opened, CASE WHEN i % 6 > 0 THEN opened + interval '1 day' END, CASE WHEN i % 6 > 0 THEN opened + interval '3 days' END, opened
-FROM (SELECT i, 'internal ' || i AS key,
+FROM (SELECT i, 'internal ' || i AS seed,
              timestamptz '2014-06-01 07:00+00' + demo.draw('internal day ' || i, 291) * interval '1 day' AS opened
       FROM generate_series(1, 1200) i) c
-JOIN demo.staff s ON s.n = 1 + demo.draw(key, 240)
+JOIN demo.staff s ON s.n = 1 + demo.draw(seed, 240)
 JOIN demo.staff a ON a.n = 111 + i % 10
 ORDER BY opened, i;
 SELECT demo.progress('cases of employees', count(*), count(*)) FROM csm.cases WHERE branch = 'internal';

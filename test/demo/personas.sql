@@ -15,32 +15,45 @@ GROUP BY c.household_id, c.user_id
 HAVING count(DISTINCT m.user_id) > 1 AND count(DISTINCT k.id) FILTER (WHERE m.user_id = c.user_id) >= 2
 ORDER BY count(DISTINCT k.state) DESC, count(DISTINCT k.id) DESC, c.household_id LIMIT 1;
 
+-- Cases by the number of an account: as customer's, and from submission on as those of the other company in a dispute.
+CREATE VIEW demo.of_account AS
+SELECT c.id, a.number, c.opened_at, c.partner_account_id, a.id = c.account_id AS as_customer
+FROM csm.cases c
+JOIN csm.accounts a ON a.id = c.account_id OR a.id = c.counterparty_account_id AND c.submitted_at IS NOT NULL;
+
+-- Of the plain contacts in the child account and below, the one who asked most.
+CREATE TABLE demo.plain_contact AS
+SELECT k.user_id, k.account
+FROM demo.requesters k
+JOIN csm.contacts x ON x.id = k.contact_id AND x.login_enabled AND x.valid_during IS NULL
+JOIN csm.cases c ON c.requester_id = k.user_id
+WHERE k.number LIKE 'A01.1.1.1%' AND k.role = 'customer'
+GROUP BY k.user_id, k.account ORDER BY count(*) DESC, k.user_id LIMIT 1;
+
 INSERT INTO demo.personas (login, user_id, granted, who, expected)
 SELECT 'demo_consumer', head_id, 'csm_portal'::name, 'a consumer, head of a household',
        (SELECT count(*) FROM csm.cases c WHERE c.branch = 'b2c' AND c.requester_id IN
            (SELECT m.user_id FROM csm.household_members m WHERE m.household_id = h.household_id))
 FROM demo.home h
 UNION ALL
-SELECT 'demo_contact', k.user_id, 'csm_portal', 'a plain contact of Halden Germany Retail',
+SELECT 'demo_contact', k.user_id, 'csm_portal', 'a plain contact at ' || k.account,
        (SELECT count(*) FROM csm.cases c
         WHERE k.user_id IN (c.requester_id, c.opened_by) AND c.account_id IN
               (SELECT x.account_id FROM csm.contacts x WHERE x.user_id = k.user_id))
-FROM demo.contacts k WHERE (k.number, k.role, k.n) = ('A01.1.1.1', 'customer', 1)
+FROM demo.plain_contact k
 UNION ALL
 SELECT 'demo_child_manager', k.user_id, 'csm_portal', 'case manager of Halden Germany Retail (level 4)',
-       (SELECT count(*) FROM csm.cases c JOIN csm.accounts a ON a.id = c.account_id
-        WHERE a.number = 'A01.1.1.1' OR a.number LIKE 'A01.1.1.1.%')
+       (SELECT count(DISTINCT id) FROM demo.of_account WHERE number = 'A01.1.1.1' OR number LIKE 'A01.1.1.1.%')
 FROM demo.contacts k WHERE (k.number, k.role, k.n) = ('A01.1.1.1', 'case_manager', 1)
 UNION ALL
 SELECT 'demo_parent_manager', k.user_id, 'csm_portal', 'case manager of the Halden Group (level 1)',
-       (SELECT count(*) FROM csm.cases c JOIN csm.accounts a ON a.id = c.account_id
-        WHERE a.number = 'A01' OR a.number LIKE 'A01.%')
+       (SELECT count(DISTINCT id) FROM demo.of_account WHERE number = 'A01' OR number LIKE 'A01.%')
 FROM demo.contacts k WHERE (k.number, k.role, k.n) = ('A01', 'case_manager', 1)
 UNION ALL
 SELECT 'demo_partner', k.user_id, 'csm_portal', 'administrator of Brightwater Partners',
-       (SELECT count(*) FROM csm.cases c JOIN csm.accounts a ON a.id = c.account_id
-        WHERE (a.number = 'A01.1' OR a.number LIKE 'A01.1.%') AND c.opened_at >= '2015-01-01 00:00+00'
-           OR (a.number = 'A02.1' OR a.number LIKE 'A02.1.%') AND c.partner_account_id = k.account_id)
+       (SELECT count(DISTINCT id) FROM demo.of_account
+        WHERE (number = 'A01.1' OR number LIKE 'A01.1.%') AND opened_at >= '2015-01-01 00:00+00'
+           OR (number = 'A02.1' OR number LIKE 'A02.1.%') AND partner_account_id = k.account_id AND as_customer)
 FROM demo.contacts k WHERE (k.number, k.role, k.n) = ('P01', 'partner_admin', 1)
 UNION ALL
 SELECT 'demo_student', u.id, 'csm_portal', 'a student: a row in csm.users, nothing else', 0
@@ -70,7 +83,9 @@ SELECT 'demo_nobody', NULL, 'csm_portal', 'a login role that stands for no perso
 SELECT format('CREATE ROLE %I LOGIN IN ROLE %I', login, granted) FROM demo.personas
 UNION ALL
 SELECT format('SELECT csm.map_login(%s, %L)', user_id, login) FROM demo.personas WHERE user_id IS NOT NULL
+\o /dev/null
 \gexec
+\o
 
 -- The case in dispute over who may see what: opened in 2015, still open, in the child account.
 CREATE TABLE demo.landmarks AS
@@ -78,3 +93,9 @@ SELECT (SELECT c.id FROM csm.cases c JOIN csm.accounts a ON a.id = c.account_id
         WHERE a.number LIKE 'A01.1.1.1.%' AND c.state = 'open' AND c.opened_at >= '2015-01-01' ORDER BY c.id LIMIT 1) AS case_id,
        (SELECT r.id FROM csm.account_relationships r JOIN csm.accounts a ON a.id = r.customer_account_id
         JOIN csm.accounts p ON p.id = r.partner_account_id WHERE a.number = 'A01.1' AND p.number = 'P01') AS relationship_id;
+
+-- What is left to the partner when the first relationship has ended.
+INSERT INTO demo.personas (login, who, expected)
+SELECT 'partner_after', NULL, count(*)
+FROM demo.of_account c JOIN csm.accounts p ON p.id = c.partner_account_id
+WHERE (c.number = 'A02.1' OR c.number LIKE 'A02.1.%') AND p.number = 'P01' AND c.as_customer;
