@@ -18,9 +18,10 @@
  *	  system	 a write without identity
  *
  * The bits of an account do not tell a contact from a member of the account's
- * team.  That is no confusion: staff roles hold case_work and not case_decide,
- * so case_decide means the customer's side.  A tenant that gives case_decide
- * to a staff role says that those people decide for the customer.
+ * team.  That is no confusion: those who work on cases hold case_work and not
+ * case_decide, so case_decide means the customer's side; employees who hold it
+ * (contributor, proxy) speak for the customer.  A tenant that gives it to
+ * another staff role says the same of those people.
  */
 #include "postgres.h"
 

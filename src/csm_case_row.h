@@ -54,6 +54,9 @@ extern void csm_case_row_set_text(CsmCaseRow *row, CsmCaseColumn column, const c
 extern void csm_case_row_parse(CsmCaseRow *row, CsmCaseColumn column, const char *value);
 extern void csm_case_row_copy(CsmCaseRow *to, const CsmCaseRow *from, CsmCaseColumn column);
 
+/* csm_case_search.c */
+extern void csm_case_index_words(CsmCaseRow *row);
+
 static inline bool
 csm_case_row_null(const CsmCaseRow *row, CsmCaseColumn column)
 {

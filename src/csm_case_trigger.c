@@ -19,20 +19,11 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_namespace.h"
-#include "catalog/pg_ts_config.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
-#include "mb/pg_wchar.h"
-#include "miscadmin.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "csm_errors.h"
@@ -41,10 +32,10 @@
 
 PG_FUNCTION_INFO_V1(csm_case_guard);
 
-/* As the check constraint of description: what is longer is refused by it. */
-#define MAX_SEARCHED 100000
-
 #define WORKERS (CSM_ACTOR_AGENT | CSM_ACTOR_SYSTEM)
+
+/* For whom a comment from the customer's side counts. */
+#define ANSWERING (CSM_ACTOR_CUSTOMER | CSM_ACTOR_CLAIMANT)
 
 static const CsmCaseColumn fixed_columns[] = {
 	CASE_id, CASE_tenant_id, CASE_number, CASE_branch, CASE_opened_by, CASE_opened_at,
@@ -69,59 +60,6 @@ static const CsmCaseColumn work_columns[] = {
 	CASE_assigned_group_id, CASE_assigned_to, CASE_parent_id, CASE_resolution_code,
 	CASE_resolution_notes, CASE_needs_attention, CASE_attributes
 };
-
-/* ---- search ---- */
-
-/* "english", or "schema.name" for a site's own; never the search_path. */
-static Oid
-text_search_config(const char *language)
-{
-	const char *dot = language ? strchr(language, '.') : NULL;
-	Oid			schema = PG_CATALOG_NAMESPACE;
-	Oid			config = InvalidOid;
-
-	if (dot != NULL)
-		schema = get_namespace_oid(pnstrdup(language, dot - language), true);
-	if (language != NULL && OidIsValid(schema) && strlen(dot ? dot + 1 : language) < NAMEDATALEN)
-		config = GetSysCacheOid2(TSCONFIGNAMENSP, Anum_pg_ts_config_oid,
-								 CStringGetDatum(dot ? dot + 1 : language),
-								 ObjectIdGetDatum(schema));
-	if (!OidIsValid(config))
-		config = GetSysCacheOid2(TSCONFIGNAMENSP, Anum_pg_ts_config_oid,
-								 CStringGetDatum("simple"), ObjectIdGetDatum(PG_CATALOG_NAMESPACE));
-	return config;
-}
-
-static Datum
-weighted(Oid config, const char *words, char weight)
-{
-	int			length = pg_mbcharcliplen(words, strlen(words), MAX_SEARCHED);
-	Datum		vector = DirectFunctionCall2(to_tsvector_byid, ObjectIdGetDatum(config),
-											 PointerGetDatum(cstring_to_text_with_len(words, length)));
-
-	return DirectFunctionCall2(tsvector_setweight, vector, CharGetDatum(weight));
-}
-
-static void
-index_words(CsmCaseRow *row)
-{
-	char	   *language = csm_case_row_text(row, CASE_language);
-	char	   *number = csm_case_row_text(row, CASE_number);
-	char	   *subject = csm_case_row_text(row, CASE_subject);
-	char	   *description = csm_case_row_text(row, CASE_description);
-	Oid			config = text_search_config(language);
-	Datum		vector;
-
-	if (!OidIsValid(config))
-	{
-		csm_case_row_set_null(row, CASE_search);
-		return;
-	}
-	vector = weighted(config, psprintf("%s %s", number ? number : "", subject ? subject : ""), 'A');
-	if (description != NULL)
-		vector = DirectFunctionCall2(tsvector_concat, vector, weighted(config, description, 'B'));
-	csm_case_row_set(row, CASE_search, vector);
-}
 
 /* ---- a new case ---- */
 
@@ -281,7 +219,7 @@ import_case(CsmCaseRow *row, TimestampTz now)
 		set_if_null(row, CASE_submitted_at, csm_case_row_value(row, CASE_opened_at));
 	if (csm_case_row_null(row, CASE_branch) && !csm_case_row_null(row, CASE_requester_id))
 		choose_branch(row, NULL);
-	index_words(row);
+	csm_case_index_words(row);
 }
 
 /* Where a case begins: as a draft if that was asked for, else as new. */
@@ -354,7 +292,7 @@ open_case(CsmCaseRow *row, const CsmMap *map, TimestampTz now)
 		csm_case_row_set_text(row, CASE_idempotency_key, intent->key);
 	if (intent != NULL)
 		csm_intent_met();
-	index_words(row);
+	csm_case_index_words(row);
 }
 
 static HeapTuple
@@ -519,7 +457,7 @@ entry_effects(const CsmIntent *intent, const CsmCaseRow *before, CsmCaseRow *aft
 		csm_case_row_set(after, CASE_needs_attention, BoolGetDatum(true));
 	if (intent->side != CSM_SIDE_CUSTOMER || !intent->shared || from->state_class != CSM_CLASS_WAITING)
 		return NULL;
-	return csm_machine_judge(machine, from, "resume", CSM_ACTOR_CUSTOMER | CSM_ACTOR_CLAIMANT, &t) == CSM_ALLOWED ? t : NULL;
+	return csm_machine_judge(machine, from, "resume", ANSWERING, &t) == CSM_ALLOWED ? t : NULL;
 }
 
 static HeapTuple
@@ -529,7 +467,7 @@ import_change(TriggerData *data, CsmCaseRow *before, CsmCaseRow *after)
 	const CsmState *state = csm_case_state(after, machine);
 
 	csm_case_row_set_text(after, CASE_state_class, csm_class_name(state->state_class));
-	index_words(after);
+	csm_case_index_words(after);
 	return csm_case_row_form(after, data->tg_newtuple);
 }
 
@@ -568,7 +506,7 @@ guard_update(TriggerData *data)
 	act = csm_intent(CSM_INTENT_ACT, keys.id);
 	entry = csm_intent(CSM_INTENT_ENTRY, keys.id);
 	actors = act ? act->actors :
-		entry ? CSM_ACTOR_CUSTOMER | CSM_ACTOR_CLAIMANT : csm_case_actors(&keys);
+		entry ? ANSWERING : csm_case_actors(&keys);
 	if (actors == 0)
 		csm_report_verdict(CSM_NOT_PERMITTED, &before, NULL, NULL, "update", NULL, 0);
 
@@ -607,7 +545,7 @@ guard_update(TriggerData *data)
 	if (csm_case_row_changed(&before, &after, CASE_subject) ||
 		csm_case_row_changed(&before, &after, CASE_description) ||
 		csm_case_row_changed(&before, &after, CASE_language))
-		index_words(&after);
+		csm_case_index_words(&after);
 	csm_case_row_set(&after, CASE_updated_at, TimestampTzGetDatum(now));
 	return csm_case_row_form(&after, data->tg_newtuple);
 }

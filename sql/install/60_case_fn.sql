@@ -16,11 +16,11 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     further CONSTANT text[] := '{attributes,partner_account_id,partner_contact_id,household_id,internal_contact_id,
-        service_organization_id,counterparty_contact_id,impact,urgency,language,assigned_group_id,assigned_to,parent_id}';
+        service_organization_id,counterparty_contact_id,impact,urgency,language,assigned_group_id,assigned_to,parent_id}'::text[];
+    for_everybody CONSTANT text[] := '{attributes,partner_account_id,partner_contact_id}'::text[];
     me CONSTANT bigint := csm.current_user_id();
-    given jsonb;
     unknown text;
-    columns text;
+    f csm.cases;
     c csm.cases;
     again boolean;
 BEGIN
@@ -42,16 +42,27 @@ BEGIN
         again := FOUND;
     END IF;
     IF again IS NOT TRUE THEN
-        -- What is null is left out, so that defaults and triggers fill it in,
-        -- and so that nobody needs a privilege for what he does not write.
-        given := fields || jsonb_strip_nulls(jsonb_build_object(
-            'subject', subject, 'description', description, 'case_type', coalesce(case_type, 'case'), 'account_id', account_id,
-            'requester_id', requester_id, 'counterparty_account_id', counterparty_account_id,
-            'product_id', product_id, 'asset_id', asset_id, 'priority', priority, 'channel', channel));
-        SELECT string_agg(quote_ident(k), ', ') INTO columns FROM jsonb_object_keys(given) k;
-        EXECUTE format('INSERT INTO csm.cases (%1$s) SELECT %1$s FROM pg_catalog.jsonb_populate_record(NULL::csm.cases, $1) %2$s RETURNING *',
-                       columns, CASE WHEN idempotency_key IS NULL THEN '' ELSE 'ON CONFLICT ON CONSTRAINT cases_idempotency_key DO NOTHING' END)
-            INTO c USING given;
+        -- Columns are named as far as everybody may write them, else all that
+        -- staff may: PostgreSQL asks for the privilege on each that is named.
+        -- The trigger fills in what is null.
+        f := jsonb_populate_record(NULL::csm.cases, fields);
+        IF fields - for_everybody = '{}' THEN
+            INSERT INTO csm.cases (subject, description, case_type, account_id, requester_id, counterparty_account_id, product_id,
+                asset_id, priority, channel, attributes, partner_account_id, partner_contact_id)
+            VALUES (subject, description, case_type, account_id, requester_id, counterparty_account_id, product_id,
+                asset_id, priority, channel, f.attributes, f.partner_account_id, f.partner_contact_id)
+            ON CONFLICT ON CONSTRAINT cases_idempotency_key DO NOTHING
+            RETURNING * INTO c;
+        ELSE
+            INSERT INTO csm.cases (subject, description, case_type, account_id, requester_id, counterparty_account_id, product_id,
+                asset_id, priority, channel, attributes, partner_account_id, partner_contact_id, household_id, internal_contact_id,
+                service_organization_id, counterparty_contact_id, impact, urgency, language, assigned_group_id, assigned_to, parent_id)
+            VALUES (subject, description, case_type, account_id, requester_id, counterparty_account_id, product_id,
+                asset_id, priority, channel, f.attributes, f.partner_account_id, f.partner_contact_id, f.household_id, f.internal_contact_id,
+                f.service_organization_id, f.counterparty_contact_id, f.impact, f.urgency, f.language, f.assigned_group_id, f.assigned_to, f.parent_id)
+            ON CONFLICT ON CONSTRAINT cases_idempotency_key DO NOTHING
+            RETURNING * INTO c;
+        END IF;
         IF c.id IS NULL THEN
             -- The same call came through another session a moment ago.
             SELECT * INTO c FROM csm.cases e WHERE e.opened_by = me AND e.idempotency_key = idempotency_key;
@@ -98,7 +109,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     settable CONSTANT text[] := '{subject,description,priority,impact,urgency,assigned_to,assigned_group_id,
-        product_id,asset_id,resolution_code,resolution_notes}';
+        product_id,asset_id,resolution_code,resolution_notes}'::text[];
     unknown text;
     c csm.cases;
     f csm.cases;

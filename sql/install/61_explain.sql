@@ -134,6 +134,7 @@ BEGIN ATOMIC
         FROM csm.user_roles a
         JOIN u ON u.id = a.user_id
         JOIN permission p ON p.role = a.role AND p.kind = 'staff'
+                         AND p.reach IN ('own', 'team', 'organization', 'all')
                          AND p.action IN ('case_read', 'case_comment', 'case_create', 'case_decide', 'case_work')
         WHERE a.tenant_id = tenant AND (a.valid_during IS NULL OR a.valid_during @> at_time)
         GROUP BY 1, 2, 3, 4, 5, 6, 7

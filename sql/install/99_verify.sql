@@ -30,10 +30,10 @@ AS $$
         JOIN house h ON h.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
     ), granted AS (
         -- what roles may do with a table or some of its columns
-        SELECT DISTINCT r.oid AS relid, a.grantee, a.privilege_type
+        SELECT DISTINCT r.oid AS relid, r.relkind, r.name, a.grantee, a.privilege_type
         FROM rel r, aclexplode(r.relacl) a
         UNION
-        SELECT t.attrelid, a.grantee, a.privilege_type
+        SELECT t.attrelid, r.relkind, r.name, a.grantee, a.privilege_type
         FROM rel r JOIN pg_attribute t ON t.attrelid = r.oid AND NOT t.attisdropped, aclexplode(t.attacl) a
     ), policy AS (
         SELECT p.*, r.name AS table_name,
@@ -53,16 +53,16 @@ AS $$
                              OR p.polroles @> (SELECT array_agg(c.oid) FROM csm_role c WHERE c.rolname <> 'csm_guest')))
   UNION ALL
     -- granted without a permissive policy for the role and the command: either is a slip
-    SELECT 'privilege without policy', format('%s on %s to %s', g.privilege_type, r.name, g.grantee::regrole)
-    FROM granted g JOIN rel r ON r.oid = g.relid JOIN csm_role c ON c.oid = g.grantee
-    WHERE r.relkind IN ('r', 'p') AND g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+    SELECT 'privilege without policy', format('%s on %s to %s', g.privilege_type, g.name, c.rolname)
+    FROM granted g JOIN csm_role c ON c.oid = g.grantee
+    WHERE g.relkind IN ('r', 'p') AND g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
       AND NOT EXISTS (SELECT FROM policy p
-                      WHERE p.polrelid = r.oid AND p.polpermissive AND (p.polcmd = '*' OR p.command = g.privilege_type)
+                      WHERE p.polrelid = g.relid AND p.polpermissive AND (p.polcmd = '*' OR p.command = g.privilege_type)
                         AND (p.polroles = '{0}' OR g.grantee = ANY (p.polroles)))
   UNION ALL
-    SELECT 'privilege that row-level security does not bind', format('%s on %s to %s', g.privilege_type, r.name, g.grantee::regrole)
-    FROM granted g JOIN rel r ON r.oid = g.relid JOIN csm_role c ON c.oid = g.grantee
-    WHERE r.relkind IN ('r', 'p') AND g.privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
+    SELECT 'privilege that row-level security does not bind', format('%s on %s to %s', g.privilege_type, g.name, c.rolname)
+    FROM granted g JOIN csm_role c ON c.oid = g.grantee
+    WHERE g.relkind IN ('r', 'p') AND g.privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
   UNION ALL
     SELECT 'view without security_invoker', r.name FROM rel r
     WHERE r.relkind = 'v' AND NOT coalesce(r.reloptions && '{security_invoker=true,security_invoker=on}', false)
@@ -123,7 +123,7 @@ AS $$
     SELECT 'open to PUBLIC', format('%s on %s', v.privilege_type, v.name)
     FROM (SELECT f.name, a.grantee, a.privilege_type
           FROM func f, aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) a
-          UNION ALL SELECT r.name, g.grantee, g.privilege_type FROM granted g JOIN rel r ON r.oid = g.relid
+          UNION ALL SELECT g.name, g.grantee, g.privilege_type FROM granted g
           UNION ALL SELECT format('schema %I', n.nspname), a.grantee, a.privilege_type
                     FROM pg_namespace n JOIN house h ON h.oid = n.oid, aclexplode(n.nspacl) a) AS v
     WHERE v.grantee = 0

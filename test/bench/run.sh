@@ -62,7 +62,7 @@ if [ ! -e "$dir/built" ]; then
     # Two sessions share the work; the text indexes are the longest and come first.
     csm_psql "$dir" -d bench -At -c "SELECT format('REINDEX INDEX %s;', indexrelid::regclass)
         FROM pg_index WHERE NOT indisready
-        ORDER BY indexrelid::regclass::text ~ 'trgm' DESC, indexrelid::regclass::text ~ 'search' DESC, indrelid" |
+        ORDER BY indexrelid::regclass::text ~ '(trgm|search)' DESC, indrelid DESC" |
         xargs -d '\n' -P 2 -n 1 "$bindir/psql" -X -q -v ON_ERROR_STOP=1 -h "$dir/sock" -p "$CSM_PORT" -U postgres -d bench -c
     seconds 'vacuum'
     csm_psql "$dir" -d bench -c 'VACUUM (ANALYZE, FREEZE) csm.cases' &

@@ -165,7 +165,7 @@ JOIN csm.products p ON p.name = v.product, unnest(v.subjects) u(subject);
 
 -- The partner who looks after an account, and his three people.
 CREATE TABLE demo.looked_after AS
-SELECT DISTINCT ON (a.id) a.id AS account_id, r.partner_account_id, p.number AS partner_number
+SELECT DISTINCT ON (a.id) a.id AS account_id, r.partner_account_id, p.number AS partner_number, r.history_from
 FROM csm.account_relationships r
 JOIN demo.accounts c ON c.id = r.customer_account_id
 JOIN demo.accounts p ON p.id = r.partner_account_id
@@ -215,6 +215,7 @@ CREATE FUNCTION demo.load_business_cases(first int, last int, of_all int) RETURN
                CASE WHEN done THEN o.opened + (12 + demo.draw('solve ' || seed, 300)) * interval '1 hour' END AS resolved) t
     LEFT JOIN csm.account_relationships other ON other.type = 'trades_with' AND other.partner_account_id = k.account_id
     LEFT JOIN demo.looked_after partner ON partner.account_id = k.account_id AND demo.draw('partner ' || seed, 3) = 0
+        AND (partner.history_from IS NULL OR t.opened >= partner.history_from)
     LEFT JOIN demo.contacts partner_contact ON partner_contact.number = partner.partner_number
         AND partner_contact.role = 'partner' AND partner_contact.n = 1 + demo.draw('person ' || seed, 6)
     LEFT JOIN demo.staff proxy ON proxy.n = 105 + demo.draw('proxy ' || seed, 200) AND proxy.role = 'proxy'

@@ -49,7 +49,7 @@ RETURNS TABLE (user_id bigint, account_id bigint, action text, persona text, sta
     JOIN csm.role_permissions p ON p.role = a.role AND p.tenant_id = tenant
     WHERE t.tenant_id = tenant AND t.account_id IS NOT NULL
       AND (t.valid_during IS NULL OR t.valid_during @> at_time) AND (a.valid_during IS NULL OR a.valid_during @> at_time)
-      AND p.reach <> 'own' AND coalesce(a.reach, p.reach) = 'team'
+      AND p.reach IN ('team', 'organization', 'all') AND coalesce(a.reach, p.reach) = 'team'
       AND 'b2b' = ANY (r.branches) AND (a.branches IS NULL OR 'b2b' = ANY (a.branches))
 $$;
 
@@ -63,7 +63,7 @@ RETURNS TABLE (user_id bigint, branch text, action text, persona text) LANGUAGE 
     JOIN csm.role_permissions p ON p.role = a.role AND p.tenant_id = tenant
     CROSS JOIN unnest(r.branches) b(branch)
     WHERE a.tenant_id = tenant AND (a.valid_during IS NULL OR a.valid_during @> at_time)
-      AND p.reach <> 'own' AND coalesce(a.reach, p.reach) = 'all' AND (a.branches IS NULL OR b.branch = ANY (a.branches))
+      AND p.reach IN ('team', 'organization', 'all') AND coalesce(a.reach, p.reach) = 'all' AND (a.branches IS NULL OR b.branch = ANY (a.branches))
 $$;
 
 -- For whom a person speaks in consumer matters (V6), and over which households he has a say; staff by team, flagged.
@@ -88,7 +88,7 @@ RETURNS TABLE (user_id bigint, for_id bigint, household_id bigint, staff boolean
         JOIN csm.role_permissions p ON p.role = a.role AND p.tenant_id = tenant AND p.action = 'case_read'
         WHERE t.tenant_id = tenant
           AND (t.valid_during IS NULL OR t.valid_during @> at_time) AND (a.valid_during IS NULL OR a.valid_during @> at_time)
-          AND p.reach <> 'own' AND coalesce(a.reach, p.reach) = 'team'
+          AND p.reach IN ('team', 'organization', 'all') AND coalesce(a.reach, p.reach) = 'team'
           AND 'b2c' = ANY (r.branches) AND (a.branches IS NULL OR 'b2c' = ANY (a.branches))
     )
     SELECT c.user_id, c.user_id, NULL::bigint, false

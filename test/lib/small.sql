@@ -289,9 +289,11 @@ BEGIN
             small.new_case('village: kiosk', 'b2c', 'stranger', NULL, '{"organization": "village"}'),
             small.new_case('acme: by proxy', 'b2b', 'acme contact', 'acme', '{"internal_contact": "proxy"}'),
             small.new_case('acme: contributed', 'b2b', 'acme contact', 'acme', '{"opened_by": "contributor"}');
+    PERFORM set_config('csm.importing', 'on', true);
     INSERT INTO csm.case_entries (tenant_id, case_id, branch, author_name, visibility, side, body)
     SELECT small.tenant(), n.id, 'b2b', 'Somebody', v.visibility, v.side, v.visibility || ' ' || v.side
     FROM small.named n
     CROSS JOIN (VALUES ('shared', 'customer'), ('internal', 'operator'), ('private', 'customer'), ('private', 'counterparty')) v(visibility, side)
     WHERE n.kind = 'case' AND n.name IN ('north: pump', 'dispute: globex');
+    PERFORM set_config('csm.importing', 'off', true);
 END $$;

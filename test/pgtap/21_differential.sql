@@ -16,7 +16,7 @@ SELECT r.*, r.rule || ' ' || CASE
         WHEN r.rule IN ('V5', 'V8') THEN CASE WHEN r.via ~ 'named as' THEN 'named contact' WHEN r.via ~ 'partner account' THEN 'named account'
                                               WHEN r.via ~ 'without' THEN 'any contact' WHEN r.via ~ 'relationship' THEN 'scope all'
                                               ELSE 'role' END
-        WHEN r.rule = 'V9' THEN regexp_replace(r.via, '( of)? *\S*\d.*$', '')
+        WHEN r.rule = 'V9' THEN regexp_replace(r.via, '( of branch .*| \d+)$', '')
         WHEN r.rule IN ('V1', 'V3') THEN (regexp_match(r.via, '\w+$'))[1]
         END AS arm
 FROM world.reason r
@@ -79,7 +79,7 @@ FROM (VALUES
     ('V7 person', false, 'share'), ('V7 account', false, 'share'),
     ('V8 role', false, 'counterparty_account_id'), ('V8 scope all', false, 'counterparty_account_id'),
     ('V8 any contact', false, 'counterparty_account_id'), ('V8 named contact', false, 'counterparty_contact_id'),
-    ('V9 all of branch', true, 'any'), ('V9 team of account', true, 'account_id'), ('V9 team of user', true, 'b2c'),
+    ('V9 all', true, 'any'), ('V9 team of account', true, 'account_id'), ('V9 team of user', true, 'b2c'),
     ('V9 team of household', true, 'b2c'), ('V9 member of service organisation', true, 'service_organization_id'),
     ('V9 role for service organisation', true, 'service_organization_id'), ('V9 opener', true, 'any'), ('V9 internal contact', true, 'internal_contact_id')
 ) v(arm, staff, key);
@@ -193,7 +193,8 @@ UPDATE attempt SET asked = pg_temp.try_insert(me, requester, account_id),
 SELECT diag(format('INSERT %-16s %4s tried, %4s made, %4s refused', kind, count(*), count(*) FILTER (WHERE asked !~ '^\d'), count(*) FILTER (WHERE asked = '42501')))
 FROM attempt GROUP BY kind ORDER BY kind;
 SELECT is((SELECT count(*) FROM attempt WHERE defined <> (asked IN ('b2b', 'b2c', 'internal'))), 0::bigint, 'V4: INSERT through the portal is admitted as the definition says');
-SELECT is((SELECT count(*) FROM attempt WHERE asked !~ '^(b2b|b2c|internal|42501)$'), 0::bigint, 'V15: a refused INSERT is 42501 and nothing else');
+SELECT is((SELECT count(*) FROM attempt WHERE asked !~ '^(b2b|b2c|internal|42501)$'
+              AND EXISTS (SELECT FROM csm.users u WHERE u.id = me AND u.enabled)), 0::bigint, 'V15: a refused INSERT is 42501 and nothing else');
 SELECT diag(format('INSERT %s: user %s for %s on account %s: asked %s, defined %s', kind, me, requester, account_id, asked, defined))
 FROM (SELECT a.*, row_number() OVER (PARTITION BY kind ORDER BY me) AS n FROM attempt a
       WHERE defined <> (asked IN ('b2b', 'b2c', 'internal')) OR asked !~ '^(b2b|b2c|internal|42501)$') a WHERE n <= 4;
