@@ -183,6 +183,9 @@ extern bool csm_map_has_key(CsmMap *map, CsmKeySet set, CsmAction action, int64 
 /* At most how many there are, without building the array. */
 extern int	csm_map_key_count(CsmMap *map, CsmKeySet set, CsmAction action);
 
+/* csm_identity.c: who stands behind the session when no setting says so */
+extern int64 csm_identity_of_login(void);
+
 /* csm_access.c */
 extern int	csm_action_from_name(const char *name, int len);	/* -1: unknown */
 extern int	csm_branch_from_name(const char *name, int len);	/* -1: unknown */

@@ -14,9 +14,6 @@ typedef enum CsmSide
 	CSM_SIDE_OPERATOR
 } CsmSide;
 
-/* csm_identity.c: the person to whom the login is mapped, or 0 */
-extern int64 csm_identity_of_login(void);
-
 /* Does a write without identity, by whoever executes now, act as the system? */
 extern bool csm_acts_as_system(void);
 

@@ -281,7 +281,9 @@ size_class(const CsmMap *map)
 
 /*
  * From the assign hook of csm.user_id: looks at memory only and cannot fail.
- * A person without a map counts as a class of his own.
+ * A person without a map counts as a class of his own.  Nobody keeps the plans
+ * that there are: the setting falls back to nobody at the end of every
+ * transaction that set it, and his predicates are false on every plan.
  */
 void
 csm_map_person_changes(int64 user_id)
@@ -299,7 +301,7 @@ csm_map_person_changes(int64 user_id)
 			break;
 		}
 	}
-	if (class != planned_class)
+	if (class != 0 && class != planned_class)
 	{
 		planned_class = class;
 		ResetPlanCache();

@@ -159,7 +159,4 @@ csm_map_watch(CsmMap *map, int anchor)
 /* csm_map_load.c: fills a map for the statement that began at "now" */
 extern void csm_map_load(CsmMap *map, TimestampTz now);
 
-/* csm_identity.c: who stands behind the session when no setting says so */
-extern int64 csm_identity_of_login(void);
-
 #endif							/* CSM_MAP_H */

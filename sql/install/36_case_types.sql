@@ -101,5 +101,5 @@ COMMENT ON COLUMN csm.case_transitions.to_state IS 'State to which it leads';
 COMMENT ON COLUMN csm.case_transitions.actors IS 'Relations to the case that may take it; any one suffices';
 COMMENT ON COLUMN csm.case_transitions.required_fields IS 'Columns of the case that must not be null or blank afterwards; SM003 otherwise';
 COMMENT ON COLUMN csm.case_transitions.note_required IS 'True: csm.act() demands a note (SM003); it becomes a shared entry';
-COMMENT ON COLUMN csm.case_transitions.effects IS 'Columns set by the action, a JSON object, for an actor by "actor:column"; a value given by the caller goes first';
+COMMENT ON COLUMN csm.case_transitions.effects IS 'What the action sets, a JSON object. Key: a column (subject, description, priority, impact, urgency, assigned_to, assigned_group_id, product_id, asset_id, resolution_code, resolution_notes) or "actor:column" for one relation, which goes before the plain key; "note" offers the note. Value: text in the column''s input form, null clears. A value that the caller writes in the same statement goes first';
 COMMENT ON COLUMN csm.case_transitions.label IS 'Caption of the button';

@@ -101,7 +101,7 @@ BEGIN ATOMIC
         -- auto-close of a proposal that nobody answered
         ('{resolved}', 'close', 'closed', '{system}', '{}', false, '{}', 'Close'),
         ('{new,open,awaiting_info}', 'close', 'closed', '{agent,customer}', '{resolution_code,resolution_notes}', false,
-            '{"customer:resolution_code": "Solved by customer", "customer:resolution_notes": "Closed by customer"}', 'Close'),
+            '{"customer:resolution_code": "Solved by customer", "customer:resolution_notes": "Closed by customer", "customer:note": "Closed by customer"}', 'Close'),
         ('{new}', 'cancel', 'cancelled', '{requester,manager}', '{}', false, '{}', 'Cancel'),
         ('{open,awaiting_info}', 'cancel', 'cancelled', '{manager}', '{}', false, '{}', 'Cancel')
     ) AS t(from_states, action, to_state, actors, required_fields, note_required, effects, label),

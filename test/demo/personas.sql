@@ -27,7 +27,7 @@ SELECT k.user_id, k.account
 FROM demo.requesters k
 JOIN csm.contacts x ON x.id = k.contact_id AND x.login_enabled AND x.valid_during IS NULL
 JOIN csm.cases c ON c.requester_id = k.user_id
-WHERE k.number LIKE 'A01.1.1.1%' AND k.role = 'customer'
+WHERE (k.number = 'A01.1.1.1' OR k.number LIKE 'A01.1.1.1.%') AND k.role = 'customer'
 GROUP BY k.user_id, k.account ORDER BY count(*) DESC, k.user_id LIMIT 1;
 
 INSERT INTO demo.personas (login, user_id, granted, who, expected)
@@ -87,10 +87,13 @@ SELECT format('SELECT csm.map_login(%s, %L)', user_id, login) FROM demo.personas
 \gexec
 \o
 
--- The case in dispute over who may see what: opened in 2015, still open, in the child account.
+-- The case about which the tour asks why somebody sees it: in the child account, opened in 2015, by another contact.
 CREATE TABLE demo.landmarks AS
 SELECT (SELECT c.id FROM csm.cases c JOIN csm.accounts a ON a.id = c.account_id
-        WHERE a.number LIKE 'A01.1.1.1.%' AND c.state = 'open' AND c.opened_at >= '2015-01-01' ORDER BY c.id LIMIT 1) AS case_id,
+        WHERE (a.number = 'A01.1.1.1' OR a.number LIKE 'A01.1.1.1.%') AND c.opened_at >= '2015-01-01 00:00+00'
+          AND c.requester_id NOT IN (SELECT user_id FROM demo.personas WHERE user_id IS NOT NULL)
+          AND c.partner_account_id IS NULL
+        ORDER BY c.state = 'awaiting_info' DESC, c.id LIMIT 1) AS case_id,
        (SELECT r.id FROM csm.account_relationships r JOIN csm.accounts a ON a.id = r.customer_account_id
         JOIN csm.accounts p ON p.id = r.partner_account_id WHERE a.number = 'A01.1' AND p.number = 'P01') AS relationship_id;
 

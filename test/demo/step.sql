@@ -4,7 +4,6 @@
     \prompt 'Enter: next screen ' answer
 \endif
 \echo
-\echo
 \set head :n '. ' :title
 \echo :bold:head:plain
 \echo :look
