@@ -14,7 +14,7 @@ DO $$
 DECLARE
     form text;
     rule text;
-    me CONSTANT text := 'current_setting(''bench.user'')::bigint';
+    me CONSTANT text := 'current_setting(''bench.person'')::bigint';
     ids text;
 BEGIN
     FOREACH form IN ARRAY '{any,in,exists}'::text[] LOOP

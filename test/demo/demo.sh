@@ -26,6 +26,7 @@ run() # arguments of psql
     csm_psql "$dir" -d "$database" "$@"
 }
 
+trap 'echo "The demo has failed. Its server, if it runs, is left for a look: $dir/log/server.log; make demo-stop" >&2' ERR
 SECONDS=0
 echo "Starting a private server in $dir"
 csm_server_start "$dir" "session_preload_libraries = 'csm'" "shared_buffers = '128MB'" "max_wal_size = '2GB'" "jit = off"
@@ -55,12 +56,12 @@ export CSM_DEMO_PSQL
 cd "$here"
 run -v bold="$bold" -v plain="$plain" -v pause="${PAUSE:-0}" <tour.sql 2>&1
 
-echo
 echo "${bold}All steps showed what they should, $SECONDS seconds in all. The server stays up; be any of them:${plain}"
 echo
-run -At -F '|' -c 'SELECT login, who FROM demo.personas WHERE who IS NOT NULL' | while IFS='|' read -r login who; do
-    printf '  %-58s  %s\n' "$(csm_psql_line "$dir" "$login" "$database")" "$who"
+width=$(csm_psql_line "$dir" demo_parent_manager "$database" | wc -c)
+run -At -F '|' -c 'SELECT login, who FROM demo.personas ORDER BY place' | while IFS='|' read -r login who; do
+    printf '  %-*s %s\n' "$width" "$(csm_psql_line "$dir" "$login" "$database")" "$who"
 done
-printf '  %-58s  %s\n' "$(csm_psql_line "$dir" postgres "$database")" 'the DBA: no row-level security'
+printf '  %-*s %s\n' "$width" "$(csm_psql_line "$dir" postgres "$database")" 'the DBA: no row-level security'
 echo
 echo 'Stop it with: make demo-stop'

@@ -45,6 +45,9 @@ UPDATE demo.consumers c SET household_id = h.id FROM csm.households h WHERE h.na
 UPDATE csm.households h SET name = demo.family_name(h.name) || ' household';
 INSERT INTO csm.household_members (household_id, user_id)
 SELECT household_id, user_id FROM demo.consumers WHERE household_id IS NOT NULL;
+\pset tuples_only on
+\pset format unaligned
+SELECT demo.progress('people who complained', count(*), count(*)) FROM demo.consumers;
 
 -- A region of Meridian for each state of the US.
 CREATE TABLE demo.regions AS
@@ -84,8 +87,6 @@ CREATE FUNCTION demo.load_complaints(first bigint, last bigint) RETURNS text LAN
     ORDER BY c.place;
     SELECT demo.progress('complaints of consumers', last, (SELECT count(*) FROM demo.complaints));
 $$;
-\pset tuples_only on
-\pset format unaligned
 SELECT format('SELECT demo.load_complaints(%s, %s)', first, least(first + 4999, n))
 FROM (SELECT count(*) AS n FROM demo.complaints) c, generate_series(1, n, 5000) first
 \gexec

@@ -76,7 +76,9 @@ DECLARE
     other bigint;
     i int;
     j int;
-    pair record;
+    member bigint;
+    colleague bigint;
+    household bigint;
     branch text;
     requester bigint;
     opener bigint;
@@ -168,21 +170,23 @@ BEGIN
     FOR i IN 1 .. people LOOP
         one := world.pick(all_users);
         other := world.pick(all_users);
-        pair := NULL;
+        household := NULL;
         IF world.chance(0.7) THEN
-            SELECT m.household_id AS household, m.user_id AS me, n.user_id AS them INTO pair
+            one := world.pick(households);
+            SELECT m.household_id, m.user_id, n.user_id INTO household, member, colleague
             FROM csm.household_members m JOIN csm.household_members n ON n.household_id = m.household_id AND n.user_id <> m.user_id
-            WHERE m.household_id = world.pick(households) ORDER BY m.id, n.id LIMIT 1;
-            one := coalesce(pair.me, one);
-            other := coalesce(pair.them, other);
-            IF world.chance(0.5) THEN
-                SELECT one, other INTO other, one;
+            WHERE m.household_id = one ORDER BY m.id, n.id LIMIT 1;
+            IF household IS NOT NULL THEN
+                one := CASE WHEN i % 2 = 0 THEN member ELSE colleague END;
+                other := CASE WHEN i % 2 = 0 THEN colleague ELSE member END;
+            ELSE
+                one := world.pick(all_users);
             END IF;
         END IF;
         CONTINUE WHEN one = other;
         INSERT INTO csm.representations (tenant_id, representative_id, represented_id, household_id, valid_during)
         VALUES (tenant, one, other,
-                CASE WHEN pair IS NULL THEN CASE WHEN world.chance(0.1) THEN world.pick(households) END ELSE pair.household END,
+                coalesce(household, CASE WHEN world.chance(0.1) THEN world.pick(households) END),
                 world.era())
         ON CONFLICT DO NOTHING;
     END LOOP;

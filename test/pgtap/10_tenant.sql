@@ -88,11 +88,12 @@ SET LOCAL ROLE tap_member;
 SELECT lives_ok($$SELECT csm.create_tenant('by_member', 'M', 'm@m', 'tap_app')$$, 'create_tenant, map_login: by a member of csm_owner');
 RESET ROLE;
 SELECT isnt(pg_temp.who('tap_app'), NULL, 'create_tenant: maps the login role of the admin');
-SELECT function_privs_are('csm', 'create_tenant', '{text,text,text,text}', r, '{}', 'create_tenant: not for ' || r),
-       function_privs_are('csm', 'map_login', '{bigint,text}', r, '{}', 'map_login: not for ' || r)
+SELECT function_privs_are('csm', 'create_tenant', '{text,text,text,text}', r, '{}', 'create_tenant: not for ' || r)
+FROM unnest('{csm_guest,csm_portal,csm_agent,csm_reporter,csm_admin}'::text[]) r;
+SELECT function_privs_are('csm', 'map_login', '{bigint,text}', r, '{}', 'map_login: not for ' || r)
 FROM unnest('{csm_guest,csm_portal,csm_agent,csm_reporter,csm_admin}'::text[]) r;
 GRANT EXECUTE ON FUNCTION csm.create_tenant(text, text, text, text), csm.map_login(bigint, text) TO csm_admin;
-SELECT set_config('csm.user_id', pg_temp.person(tenant)::text, true) FROM made;
+DO $$ BEGIN PERFORM set_config('csm.user_id', pg_temp.person(tenant)::text, true) FROM made; END $$;
 SET LOCAL ROLE csm_admin;
 SELECT throws_ok($$SELECT csm.create_tenant('mine', 'M', 'm@m')$$, '42501', NULL, 'create_tenant: EXECUTE alone is not enough');
 SELECT throws_ok($$SELECT csm.map_login(csm.current_user_id(), 'tap_ada')$$, '42501', NULL, 'map_login: EXECUTE alone is not enough');

@@ -19,7 +19,7 @@ sub new_node
 
 	$node->init(allows_streaming => $options{streaming} // 0, extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
 	$node->append_conf('postgresql.conf', join("\n",
-		'fsync = off', "timezone = 'UTC'", 'max_prepared_transactions = 10', 'autovacuum = off',
+		'fsync = off', "timezone = 'UTC'", 'max_prepared_transactions = 10', 'autovacuum = off', "lock_timeout = '60s'",
 		@{ $options{lines} // ["session_preload_libraries = 'csm'"] }) . "\n");
 	return $node;
 }
