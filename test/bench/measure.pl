@@ -114,6 +114,7 @@ sub variants
 	my ($who) = @_;
 	return ('ours') unless $who->{person};
 	my @hand = $who->{reach} eq 'agent' ? qw(bare tenant) : $who->{reach} eq 'own' ? qw(any union) : qw(any join union);
+	return ('ours', @hand) if $who->{reach} eq 'agent';
 	return ('ours', @hand, qw(policy_any policy_in policy_exists));
 }
 
@@ -372,8 +373,9 @@ for my $who (@people)
 			for my $variant (@variants)
 			{
 				next if $dead{$variant};
-				# slow ones three times
+				# slow ones three times, very slow policies once
 				next if $i >= 3 && $runs{$variant} && $runs{$variant}[0]{total} > 1500;
+				next if $i >= 1 && $variant =~ /^policy/ && $runs{$variant} && $runs{$variant}[0]{total} > 3000;
 				my $run = $read ? explain($who, $variant, $read->($who, $variant)) : explain_writes($who, $variant, $shape);
 				if ($run->{timeout}) { $dead{$variant} = "> @{[ $limit_ms / 1000 ]} s" }
 				elsif ($run->{error})

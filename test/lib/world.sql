@@ -171,7 +171,7 @@ BEGIN
         one := world.pick(all_users);
         other := world.pick(all_users);
         household := NULL;
-        IF world.chance(0.7) THEN
+        IF world.chance(0.9) THEN
             one := world.pick(households);
             SELECT m.household_id, m.user_id, n.user_id INTO household, member, colleague
             FROM csm.household_members m JOIN csm.household_members n ON n.household_id = m.household_id AND n.user_id <> m.user_id
@@ -244,7 +244,7 @@ BEGIN
         partner := NULL;
         IF branch = 'b2b' THEN
             account := world.pick(all_accounts);
-            IF world.chance(0.7) THEN
+            IF world.chance(0.9) THEN
                 requester := coalesce(world.pick(ARRAY(SELECT k.user_id FROM csm.contacts k WHERE k.account_id = account ORDER BY k.id)),
                                       requester);
             ELSIF world.chance(0.5) THEN
