@@ -223,6 +223,57 @@ csm_case_side(const CsmCaseKeys *k)
 	return CSM_SIDE_CUSTOMER;
 }
 
+/* The row is the first argument; false where there is none, and for nobody. */
+static bool
+case_argument(FunctionCallInfo fcinfo, CsmCaseKeys *keys)
+{
+	CsmCaseRow	row;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || csm_map_current() == NULL)
+		return false;
+	csm_case_row_open_argument(&row, PG_GETARG_HEAPTUPLEHEADER(0));
+	csm_case_row_keys(&row, keys);
+	return keys->id != 0;
+}
+
+PG_FUNCTION_INFO_V1(csm_case_allows);
+
+/* csm_private.case_allows(csm.cases, action) */
+Datum
+csm_case_allows(PG_FUNCTION_ARGS)
+{
+	CsmCaseKeys keys;
+	text	   *name;
+	int			action;
+
+	if (!case_argument(fcinfo, &keys))
+		PG_RETURN_BOOL(false);
+	name = PG_GETARG_TEXT_PP(1);
+	action = csm_action_from_name(VARDATA_ANY(name), (int) VARSIZE_ANY_EXHDR(name));
+	PG_RETURN_BOOL(action >= 0 && csm_case_permits(&keys, action));
+}
+
+PG_FUNCTION_INFO_V1(csm_case_side_allows);
+
+/* csm_private.case_side_allows(csm.cases, side) */
+Datum
+csm_case_side_allows(PG_FUNCTION_ARGS)
+{
+	const CsmMap *map = csm_map_current();
+	CsmCaseKeys keys;
+	char	   *side;
+
+	if (!case_argument(fcinfo, &keys) || !concerns(map, &keys))
+		PG_RETURN_BOOL(false);
+	if (operator_permits(map, &keys, CSM_CASE_WORK))
+		PG_RETURN_BOOL(true);
+	side = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	if (strcmp(side, csm_side_name(CSM_SIDE_CUSTOMER)) == 0)
+		PG_RETURN_BOOL(customer_permits(map, &keys, CSM_CASE_READ));
+	PG_RETURN_BOOL(strcmp(side, csm_side_name(CSM_SIDE_COUNTERPARTY)) == 0 &&
+				   counterparty_permits(map, &keys, CSM_CASE_READ));
+}
+
 PG_FUNCTION_INFO_V1(csm_case_actors_sql);
 
 /* csm_private.case_actors(csm.cases): the relations as text[]. */

@@ -512,12 +512,13 @@ csm_map_shared_case(const CsmMap *map, int64 case_id, CsmAction action)
 	return key_allows(map->shared_cases, case_id, CSM_B2B, action);
 }
 
+/* A team that looks after the other company does not work on the case. */
 bool
 csm_map_counterparty(const CsmMap *map, int64 account_id, TimestampTz opened_at, CsmAction action)
 {
 	const CsmAccount *account = csm_acc_lookup(map->accounts, account_id);
 
-	if (account == NULL)
+	if (account == NULL || action == CSM_CASE_WORK)
 		return false;
 	if ((account->flags & CSM_ACC_LEADERLESS) && (map->own_bits & CSM_BIT(action)))
 		return true;

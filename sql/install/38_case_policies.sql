@@ -5,44 +5,35 @@
 -- key.  It stands several times in the catalogue, for one action each, because a
 -- policy stores a parsed expression; it is written once, here.
 
-CREATE FUNCTION csm_private.case_arms(action text, arms text, alias text DEFAULT '') RETURNS text
+CREATE FUNCTION csm_private.case_arms(action text, arms text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     own CONSTANT text := '
-        csm.account_allows({c}account_id, {c}opened_at, {a})
-     OR csm.requester_allows({c}requester_id, {c}branch, {c}account_id, {a})
-     OR csm.opener_allows({c}opened_by, {c}branch, {c}account_id, {a})';
+        csm.account_allows(account_id, opened_at, {a})
+     OR csm.requester_allows(requester_id, branch, account_id, {a})
+     OR csm.opener_allows(opened_by, branch, account_id, {a})';
     -- Partners, households, organisations, counterparties: seldom set, so they
     -- share one key column and one index.
     parties CONSTANT text := '
-        ({c}party_keys IS NOT NULL
-         AND csm.party_allows({c}party_keys, {c}branch, {c}account_id, {c}opened_at, {c}submitted_at, {a}))';
-    shared CONSTANT text := ' csm.shared_case_allows({c}id, {a})';
-    everywhere CONSTANT text := ' csm.all_in({c}tenant_id, {c}branch, {a})';
+        (party_keys IS NOT NULL
+         AND csm.party_allows(party_keys, branch, account_id, opened_at, submitted_at, {a}))';
+    shared CONSTANT text := ' csm.shared_case_allows(id, {a})';
+    everywhere CONSTANT text := ' csm.all_in(tenant_id, branch, {a})';
     rule text;
 BEGIN
     rule := CASE arms
         WHEN 'portal' THEN own || ' OR ' || shared || ' OR ' || parties
         WHEN 'everyone' THEN everywhere || ' OR ' || own || ' OR ' || shared || ' OR ' || parties
         WHEN 'operator' THEN everywhere || ' OR ' || own || ' OR ' || parties
-        WHEN 'customer' THEN own || ' OR ' || shared || '
-     OR csm.partner_allows({c}partner_account_id, {c}account_id, {a})
-     OR csm.partner_contact_allows({c}partner_contact_id, {c}account_id, {a})
-     OR csm.household_allows({c}household_id, {a})
-     OR csm.internal_contact_allows({c}internal_contact_id, {c}branch, {a})'
-        WHEN 'counterparty' THEN '
-        {c}submitted_at IS NOT NULL AND (csm.counterparty_allows({c}counterparty_account_id, {c}opened_at, {a})
-     OR csm.counterparty_contact_allows({c}counterparty_contact_id, {a}))'
     END;
-    rule := replace(rule, '{a}', quote_literal(action));
-    RETURN replace(rule, '{c}', alias);
+    RETURN replace(rule, '{a}', quote_literal(action));
 END $$;
-ALTER FUNCTION csm_private.case_arms(text, text, text) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.case_arms(text, text, text) FROM PUBLIC;
-COMMENT ON FUNCTION csm_private.case_arms(text, text, text) IS
-'Install scripts only: text of the visibility rule for an action; arms portal, everyone (staff connections), operator, customer or counterparty';
+ALTER FUNCTION csm_private.case_arms(text, text) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.case_arms(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION csm_private.case_arms(text, text) IS
+'Install scripts only: text of the visibility rule for an action; arms portal, everyone (staff connections) or operator';
 
 -- May the portal open this case?  Checked after the trigger has filled in what
 -- was left out; false for a hidden and for a missing reference alike, so that a
@@ -123,58 +114,37 @@ BEGIN
     EXECUTE format('CREATE POLICY cases_insert_agent ON csm.cases FOR INSERT TO csm_agent WITH CHECK (%s)', creates);
     CREATE POLICY cases_insert ON csm.cases FOR INSERT TO csm_portal WITH CHECK (csm_private.may_open(cases));
     CREATE POLICY cases_insert_own ON csm.cases FOR INSERT TO csm_agent WITH CHECK (csm_private.may_open(cases));
-
-    -- The same rule for a row in hand: functions that write as csm_owner ask
-    -- it, and children that only one side may read.
-    EXECUTE format($f$
-        CREATE FUNCTION csm_private.case_allows(c csm.cases, action text) RETURNS boolean
-        LANGUAGE sql STABLE PARALLEL SAFE
-        BEGIN ATOMIC
-            SELECT coalesce(c.tenant_id = csm.current_tenant_id() AND CASE action
-                WHEN 'case_read' THEN %s
-                WHEN 'case_comment' THEN %s
-                WHEN 'case_decide' THEN %s
-                WHEN 'case_work' THEN %s
-                ELSE false END, false);
-        END $f$,
-        csm_private.case_arms('case_read', 'everyone', 'c.'),
-        csm_private.case_arms('case_comment', 'everyone', 'c.'),
-        csm_private.case_arms('case_decide', 'everyone', 'c.'),
-        csm_private.case_arms('case_work', 'operator', 'c.'));
-    EXECUTE format($f$
-        CREATE FUNCTION csm_private.case_side_allows(c csm.cases, side text) RETURNS boolean
-        LANGUAGE sql STABLE PARALLEL SAFE
-        BEGIN ATOMIC
-            SELECT coalesce(CASE side WHEN 'customer' THEN %s WHEN 'counterparty' THEN %s ELSE false END, false)
-                OR coalesce(%s, false);
-        END $f$,
-        csm_private.case_arms('case_read', 'customer', 'c.'),
-        csm_private.case_arms('case_read', 'counterparty', 'c.'),
-        csm_private.case_arms('case_work', 'operator', 'c.'));
 END $$;
+
+-- The same rule for a row in hand: functions that write as csm_owner ask it,
+-- and children that not everybody may read.  In C (src/csm_actor.c), because a
+-- body that is inlined would be planned with every query on a child.
+CREATE FUNCTION csm_private.case_allows(c csm.cases, action text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_case_allows' LANGUAGE c STABLE PARALLEL SAFE COST 10;
+CREATE FUNCTION csm_private.case_side_allows(c csm.cases, side text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_case_side_allows' LANGUAGE c STABLE PARALLEL SAFE COST 10;
 ALTER FUNCTION csm_private.case_allows(csm.cases, text) OWNER TO csm_owner;
 ALTER FUNCTION csm_private.case_side_allows(csm.cases, text) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm_private.case_allows(csm.cases, text), csm_private.case_side_allows(csm.cases, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION csm_private.case_allows(csm.cases, text), csm_private.case_side_allows(csm.cases, text)
     TO csm_portal, csm_agent, csm_reporter, csm_admin;
 COMMENT ON FUNCTION csm_private.case_allows(csm.cases, text) IS
-'The rule of the policies of csm.cases for one row: case_read, case_comment, case_decide or case_work';
+'The rule of the policies of csm.cases for one row and any action; false for nobody, a null row and an unknown action';
 COMMENT ON FUNCTION csm_private.case_side_allows(csm.cases, text) IS
 'Whether the signed-in person reads what belongs to one side (customer, counterparty) of the case, or works on the case';
 
 -- Children follow their case: the EXISTS runs under the policies of csm.cases.
 -- Entries carry the branch, so that staff who see all of it need no look-up.
+-- One EXISTS for all visibilities, because each would be planned by itself.
 CREATE POLICY case_entries_select ON csm.case_entries FOR SELECT TO csm_portal, csm_agent, csm_admin
-    USING (CASE visibility
-        WHEN 'shared' THEN csm.all_in(tenant_id, branch, 'case_read')
-            OR EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_entries.tenant_id)
-        WHEN 'internal' THEN csm.all_in(tenant_id, branch, 'case_work')
-            OR EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_entries.tenant_id
-                       AND csm_private.case_allows(c, 'case_work'))
-        ELSE csm.all_in(tenant_id, branch, 'case_work')
-            OR EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_entries.tenant_id
-                       AND csm_private.case_side_allows(c, case_entries.side))
-        END);
+    USING (csm.all_in(tenant_id, branch, 'case_work')
+        OR (visibility = 'shared' AND csm.all_in(tenant_id, branch, 'case_read'))
+        OR EXISTS (SELECT FROM csm.cases c
+                   WHERE c.id = case_id AND c.tenant_id = case_entries.tenant_id
+                     AND CASE visibility
+                         WHEN 'shared' THEN true
+                         WHEN 'internal' THEN csm_private.case_allows(c, 'case_work')
+                         ELSE csm_private.case_side_allows(c, case_entries.side) END));
 CREATE POLICY case_entries_insert ON csm.case_entries FOR INSERT TO csm_portal, csm_agent
     WITH CHECK (author_id = csm.current_user_id()
         AND EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_entries.tenant_id

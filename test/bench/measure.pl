@@ -33,14 +33,18 @@ sub session
 		qw(-U postgres -d bench -v VERBOSITY=terse));
 	my ($out, $in);
 	my $pid = open2($out, $in, 'sh', '-c', 'exec "$@" 2>&1', 'sh', @command);
-	return { pid => $pid, in => $in, out => $out };
+	return { pid => $pid, in => $in, out => $out, script => "/tmp/csm-bench-$$-$pid.sql" };
 }
 
 sub ask
 {
 	my ($s, $sql) = @_;
 	my $answer = '';
-	print { $s->{in} } "$sql\n;\n\\echo :END:\n";
+	# Through a file: psql would stop reading its input while nobody reads its output.
+	open my $script, '>', $s->{script} or die "$s->{script}: $!";
+	print $script "$sql\n;\n";
+	close $script;
+	print { $s->{in} } "\\i $s->{script}\n\\echo :END:\n";
 	$s->{in}->flush;
 	while (defined(my $line = readline $s->{out}))
 	{
@@ -56,6 +60,7 @@ sub finish
 	my ($s) = @_;
 	close $s->{in};
 	close $s->{out};
+	unlink $s->{script};
 	waitpid $s->{pid}, 0;
 }
 
@@ -373,9 +378,11 @@ for my $who (@people)
 			for my $variant (@variants)
 			{
 				next if $dead{$variant};
-				# slow ones three times, very slow policies once
+				# slow ones three times, very slow policies and forms that cannot win once
 				next if $i >= 3 && $runs{$variant} && $runs{$variant}[0]{total} > 1500;
 				next if $i >= 1 && $variant =~ /^policy/ && $runs{$variant} && $runs{$variant}[0]{total} > 3000;
+				next if $i >= 1 && $variant !~ /^(?:ours|policy)/ && $runs{$variant} && $runs{$variant}[0]{total} > 200
+					&& grep { $_ ne $variant && !/^(?:ours|policy)/ && $runs{$_} && $runs{$_}[0]{total} * 2 < $runs{$variant}[0]{total} } @variants;
 				my $run = $read ? explain($who, $variant, $read->($who, $variant)) : explain_writes($who, $variant, $shape);
 				if ($run->{timeout}) { $dead{$variant} = "> @{[ $limit_ms / 1000 ]} s" }
 				elsif ($run->{error})

@@ -4,7 +4,7 @@ SELECT csm.create_tenant('meridian', 'Meridian Financial Services', 'desk@meridi
 
 \ir world.sql
 
--- A role of its own, beside the shipped ones: roles are rows. This one answers employees (and anyone without an account).
+-- A role of its own beside the shipped ones, since roles are rows: it answers whoever asks as an employee or a student.
 INSERT INTO csm.roles (role, kind, user_class, label, branches)
 VALUES ('desk_agent', 'staff', 'fulfiller', 'Agent of the internal desk', '{internal}');
 INSERT INTO csm.role_permissions (role, action, reach)

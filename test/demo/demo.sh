@@ -5,6 +5,7 @@
 #   CSM_DEMO_DIR   folder of the server (default /tmp/csm-demo-UID); a run starts afresh in it
 #   PAUSE=1        wait for Enter after each screen
 set -euo pipefail
+# shellcheck source=test/lib/server.sh
 . "$(dirname "$0")/../lib/server.sh"
 
 here=$(cd "$(dirname "$0")" && pwd)

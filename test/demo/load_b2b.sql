@@ -1,4 +1,4 @@
--- Companies: account trees six levels deep, partners, contacts of every role, and made-up cases; internal cases as well.
+-- Companies: account trees six levels deep, partners, contacts of every role, made-up cases; internal cases as well.
 SET csm.importing = on;
 
 INSERT INTO csm.products (name) VALUES ('Services for companies');
@@ -119,12 +119,12 @@ SELECT h.id, s.user_id FROM csm.households h JOIN demo.staff s ON s.n = 65 + h.i
 
 -- ---- relationships ----
 
--- The partner of the tour: all cases of Halden Europe and below since 2015, and what Orvane Europe hands to it by name.
+-- The partner of the tour: all cases of Halden Europe and below since 2015, and what names it at Orvane Europe.
 INSERT INTO csm.account_relationships (partner_account_id, customer_account_id, scope, history_from, include_descendants)
 SELECT p.id, c.id, v.scope, v.history_from, true
 FROM (VALUES ('A01.1', 'all', timestamptz '2015-01-01 00:00+00'), ('A02.1', 'named', NULL)) v(number, scope, history_from)
 JOIN demo.accounts c USING (number) JOIN demo.accounts p ON p.number = 'P01';
--- The others: a dozen customers each, both scopes; some from a date on, some with all that lies below, some over.
+-- The others: a dozen customers each, both scopes; some from a date on, some with what lies below, some over.
 INSERT INTO csm.account_relationships (partner_account_id, customer_account_id, scope, history_from, include_descendants,
                                        administers, valid_during)
 SELECT p.id, c.id, CASE i % 2 WHEN 0 THEN 'named' ELSE 'all' END,

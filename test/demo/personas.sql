@@ -1,5 +1,6 @@
--- The people of the tour: who they are, their login roles, and which cases each must see. demo.expected is SQL written by
--- hand over the bare tables, run as superuser: the tour compares it with what row-level security lets through.
+-- The people of the tour: who they are, their login roles, and which cases each must see. demo.expected is SQL
+-- written by hand over the bare tables, run as superuser: the tour compares it with what row-level security lets
+-- through.
 CREATE TABLE demo.personas (place int, login name PRIMARY KEY, user_id bigint, granted name, who text);
 CREATE TABLE demo.expected (login name, case_id bigint, PRIMARY KEY (login, case_id));
 

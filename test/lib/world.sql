@@ -167,15 +167,15 @@ BEGIN
         WHERE h.id = one AND world.chance(0.93);
     END LOOP;
     SELECT array_agg(id ORDER BY id) INTO households FROM csm.households WHERE tenant_id = tenant;
-    FOR i IN 1 .. people LOOP
+    FOR i IN 1 .. 2 * people LOOP
         one := world.pick(all_users);
         other := world.pick(all_users);
         household := NULL;
-        IF world.chance(0.9) THEN
+        IF world.chance(0.7) THEN
             one := world.pick(households);
             SELECT m.household_id, m.user_id, n.user_id INTO household, member, colleague
             FROM csm.household_members m JOIN csm.household_members n ON n.household_id = m.household_id AND n.user_id <> m.user_id
-            WHERE m.household_id = one ORDER BY m.id, n.id LIMIT 1;
+            WHERE m.household_id = one ORDER BY random() LIMIT 1;
             IF household IS NOT NULL THEN
                 one := CASE WHEN i % 2 = 0 THEN member ELSE colleague END;
                 other := CASE WHEN i % 2 = 0 THEN colleague ELSE member END;
@@ -186,7 +186,7 @@ BEGIN
         CONTINUE WHEN one = other;
         INSERT INTO csm.representations (tenant_id, representative_id, represented_id, household_id, valid_during)
         VALUES (tenant, one, other,
-                coalesce(household, CASE WHEN world.chance(0.1) THEN world.pick(households) END),
+                coalesce(household, CASE WHEN world.chance(0.2) THEN world.pick(households) END),
                 world.era())
         ON CONFLICT DO NOTHING;
     END LOOP;

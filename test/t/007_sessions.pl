@@ -288,6 +288,37 @@ foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
 	$own->quit;
 }
 
+# --- a change while a map is being read ---
+
+{
+	my ($building, $blocker) = (session($node), session($node));
+	my $pid = $building->ask('SELECT pg_backend_pid()');
+	$building->become($manager);
+	$blocker->ask('BEGIN; LOCK TABLE csm.account_relationships IN ACCESS EXCLUSIVE MODE');
+	$building->send($sees);
+	ok($building->wait_blocked($node, $pid), 'the map is half read: contacts are known, relationships are locked');
+	admin("UPDATE csm.contacts SET login_enabled = false WHERE user_id = $manager");
+	$blocker->ask('COMMIT');
+	$building->result;
+	is($building->ask($sees), 'none', 'V10 what was signalled while the map was being read counts for the next statement');
+	admin("UPDATE csm.contacts SET login_enabled = true WHERE user_id = $manager");
+	is($building->ask($sees), $all, 'V10 allow: and so does the way back');
+
+	# An error half way leaves no half of a map.
+	$building->ask('COMMIT');
+	admin("UPDATE csm.contacts SET login_enabled = login_enabled, role = 'case_reader' WHERE user_id = $manager");
+	admin("UPDATE csm.contacts SET role = 'case_manager' WHERE user_id = $manager");
+	$blocker->ask('BEGIN; LOCK TABLE csm.account_relationships IN ACCESS EXCLUSIVE MODE');
+	$building->become($manager);
+	$building->ask("SET LOCAL lock_timeout = '200ms'; SAVEPOINT a");
+	is($building->ask($sees), 'ERROR 55P03', 'a map that cannot be read is an error');
+	$blocker->ask('COMMIT');
+	is($building->ask("ROLLBACK TO a; $sees"), $all, 'V10 allow: after an error half way the map is read anew');
+	$building->ask('ROLLBACK');
+	is($building->ask('SELECT current_user, current_setting(\'search_path\') LIKE \'%public%\''), 'postgres|t', 'and nothing of its rights or settings stays behind');
+	$_->quit for $building, $blocker;
+}
+
 # --- functions of several statements, while another session revokes ---
 
 {
@@ -316,13 +347,26 @@ foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
 			RETURN told;
 		END $$});
 	my ($volatile, $stable) = map { opened($manager) } 1 .. 2;
+	my $off = "UPDATE csm.contacts SET login_enabled = false WHERE user_id = $manager";
+	my $on = "UPDATE csm.contacts SET login_enabled = true WHERE user_id = $manager";
 	$volatile->send('SELECT watch.counts(15)');
 	$stable->send('SELECT watch.stable_counts(15)');
 	sleep 0.6;
+	admin($off);
+	like($volatile->result, qr/^y+n+$/, 'V10 a volatile function in one call: its later queries see that the login was disabled');
+	like($stable->result, qr/^y+n*$/, 'V10 a stable function in one call never goes back and forth');
+	is($_->ask('EXECUTE q'), 'none', 'V10 the next statement sees it') for $volatile, $stable;
+	$volatile->send('SELECT watch.counts(15)');
+	sleep 0.6;
+	admin($on);
+	like($volatile->result, qr/^n+y+$/, 'V10 allow: and that it was enabled again');
+
+	# An end that is later than the statement's beginning: statement_timestamp() decides.
+	$volatile->send('SELECT watch.counts(10)');
+	sleep 0.5;
 	admin($end);
-	like($volatile->result, qr/^y+n+$/, 'V10 a volatile function in one call: its later queries see the end');
-	like($stable->result, qr/^y+n*$/, 'a stable function in one call never goes back and forth');
-	is($_->ask('EXECUTE q'), 'none', 'V10 the next statement sees the end') for $volatile, $stable;
+	like($volatile->result, qr/^y+$/, 'V10 what ends during a call is valid to its end');
+	is($volatile->ask('EXECUTE q'), 'none', 'V10 and not for the next statement');
 	admin($mend);
 	$_->quit for $volatile, $stable;
 

@@ -1,0 +1,115 @@
+-- The schema that clients rely on: tables and columns of the design with their types (further columns may stand beside
+-- them), keys with tenant_id inside, comments, row security.
+SELECT * FROM no_plan();
+
+CREATE TEMP TABLE expected (tab text PRIMARY KEY, key text NOT NULL, columns text NOT NULL);
+-- columns: name, type; without a type it is bigint
+INSERT INTO expected VALUES
+    ('tenants', 'id', 'id, key text, name text, settings jsonb, enabled boolean'),
+    ('users', 'id,tenant_id', 'id, display_name text, email text, language text, time_zone text, phone text, title text, enabled boolean, login_role text, external_id text'),
+    ('employees', 'user_id,tenant_id', 'user_id, department text, manager_id'),
+    ('consumers', 'user_id,tenant_id', 'user_id, registered_at timestamptz'),
+    ('accounts', 'id,tenant_id', 'id, number text, name text, parent_id, path ltree, is_customer boolean, is_partner boolean, active boolean, directory_visible boolean, restrict_contact_access boolean'),
+    ('contacts', 'id,tenant_id', 'id, user_id, account_id, role text, is_home boolean, login_enabled boolean, valid_during tstzrange'),
+    ('account_relationships', 'id,tenant_id', 'id, type text, partner_account_id, customer_account_id, scope text, history_from timestamptz, include_descendants boolean, administers boolean, valid_during tstzrange'),
+    ('households', 'id,tenant_id', 'id, name text, head_user_id'),
+    ('household_members', 'id,tenant_id', 'household_id, user_id, valid_during tstzrange'),
+    ('representations', 'id,tenant_id', 'representative_id, represented_id, household_id, valid_during tstzrange'),
+    ('user_roles', 'id,tenant_id', 'user_id, role text, branches text[], reach text, service_organization_id, valid_during tstzrange'),
+    ('account_team', 'id,tenant_id', 'account_id, user_id, household_id, member_id, responsibility text, valid_during tstzrange'),
+    ('groups', 'id,tenant_id', 'id, name text, parent_id'),
+    ('group_members', 'group_id,user_id,tenant_id', 'group_id, user_id'),
+    ('service_organizations', 'id,tenant_id', 'id, name text, parent_id, path ltree'),
+    ('service_organization_members', 'id,tenant_id', 'service_organization_id, user_id, excluded bigint[], valid_during tstzrange'),
+    ('roles', 'role,tenant_id', 'role text, kind text, user_class text'),
+    ('role_permissions', 'role,tenant_id,action,reach', 'role text, action text, reach text'),
+    ('case_parties', 'id,tenant_id', 'case_id, user_id, account_id, capabilities text[], granted_by, valid_during tstzrange'),
+    ('products', 'id,tenant_id', 'id, name text, parent_id'),
+    ('cases', 'id,tenant_id', 'id, number text, branch text, case_type text, state text, state_class text, priority smallint, impact smallint, urgency smallint, subject text, description text, language text, channel text, requester_id, opened_by, account_id, household_id, counterparty_account_id, counterparty_contact_id, partner_account_id, partner_contact_id, internal_contact_id, service_organization_id, product_id, asset_id, entitlement_id, assigned_group_id, assigned_to, parent_id, resolution_code text, resolution_notes text, needs_attention boolean, attributes jsonb, search tsvector, opened_at timestamptz, submitted_at timestamptz, resolved_at timestamptz, closed_at timestamptz, updated_at timestamptz, first_response_at timestamptz, reopen_count integer, reassignment_count integer'),
+    ('case_entries', 'id,tenant_id', 'id, case_id, author_id, author_name text, visibility text, side text, body text, idempotency_key text, created_at timestamptz'),
+    ('case_internal', 'case_id,tenant_id', 'case_id, attributes jsonb'),
+    ('case_side_fields', 'case_id,side,tenant_id', 'case_id, side text, attributes jsonb'),
+    ('case_types', 'case_type,tenant_id', 'case_type text, parent_type text, label text'),
+    ('case_states', 'case_type,state,tenant_id', 'case_type text, state text, value integer, state_class text, label text'),
+    ('case_transitions', 'case_type,from_state,action,tenant_id', 'case_type text, from_state text, action text, to_state text, actors text[], required_fields text[], effects jsonb');
+
+CREATE TEMP VIEW col AS
+SELECT e.tab, split_part(c, ' ', 1) AS name, coalesce(nullif(split_part(c, ' ', 2), ''), 'bigint') AS type
+FROM expected e CROSS JOIN unnest(string_to_array(e.columns || CASE WHEN e.tab = 'tenants' THEN '' ELSE ', tenant_id' END, ', ')) c;
+SELECT has_table('csm', tab, 'schema: table ' || tab) FROM expected;
+SELECT is((SELECT regexp_replace(replace(format_type(a.atttypid, NULL), 'timestamp with time zone', 'timestamptz'), '^.*\.', '')
+           FROM pg_attribute a WHERE a.attrelid = to_regclass('csm.' || col.tab) AND a.attname = col.name AND NOT a.attisdropped),
+          col.type, format('schema: %s.%s %s', col.tab, col.name, col.type)) FROM col;
+SELECT is((SELECT string_agg(a.attname, ',' ORDER BY k.n)
+           FROM pg_constraint c CROSS JOIN unnest(c.conkey) WITH ORDINALITY k(attnum, n)
+           JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
+           WHERE c.contype = 'p' AND c.conrelid = to_regclass('csm.' || e.tab)),
+          e.key, 'schema: primary key of ' || e.tab) FROM expected e;
+
+-- Every table that there is, also one that came later.
+CREATE TEMP VIEW tab AS
+SELECT c.oid, n.nspname || '.' || c.relname AS name, c.relname, c.relrowsecurity
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'csm' AND c.relkind IN ('r', 'p');
+SELECT is_empty($$SELECT name FROM tab WHERE relname NOT IN (SELECT e.tab FROM expected e)$$, 'schema: no table that this list does not know');
+SELECT is_empty($$SELECT name FROM tab WHERE NOT relrowsecurity$$, 'V13 row security is on for every table');
+SELECT is_empty($$
+    SELECT t.name FROM tab t
+    WHERE t.relname <> 'tenants' AND NOT EXISTS (
+        SELECT FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attname = 'tenant_id' AND a.attnotnull) $$,
+    'V13 every table has tenant_id, never null');
+SELECT is_empty($$
+    SELECT c.conrelid::regclass, c.conname FROM pg_constraint c JOIN tab t ON t.oid = c.conrelid
+    WHERE c.contype = 'f' AND c.confrelid <> 'csm.tenants'::regclass
+      AND NOT EXISTS (SELECT FROM unnest(c.conkey, c.confkey) k(here, there)
+                      JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.here AND a.attname = 'tenant_id'
+                      JOIN pg_attribute b ON b.attrelid = c.confrelid AND b.attnum = k.there AND b.attname = 'tenant_id') $$,
+    'V13 every foreign key pairs tenant_id with tenant_id');
+SELECT is_empty($$
+    WITH RECURSIVE edge AS (
+        SELECT DISTINCT c.conrelid AS a, c.confrelid AS b FROM pg_constraint c JOIN tab t ON t.oid = c.conrelid
+        WHERE c.contype = 'f' AND c.conrelid <> c.confrelid
+    ), walk(start, at, steps) AS (
+        SELECT a, b, 1 FROM edge
+      UNION
+        SELECT w.start, e.b, w.steps + 1 FROM walk w JOIN edge e ON e.a = w.at WHERE w.steps < 40 AND w.at <> w.start
+    )
+    SELECT start::regclass FROM walk WHERE start = at $$,
+    'schema: foreign keys form no cycle, but of a table with itself');
+SELECT is_empty($$
+    SELECT t.name, a.attname FROM tab t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0
+    JOIN pg_type y ON y.oid = a.atttypid WHERE y.typname ~ '^(reg.*|oid|xid.*|cid)$' $$,
+    'schema: no reg* and no bare oid column');
+SELECT is_empty($$
+    SELECT t.name, a.attname FROM tab t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = 'id'
+    WHERE a.attidentity = '' $$, 'schema: every id is an identity');
+SELECT is_empty($$SELECT name FROM tab WHERE obj_description(oid) IS NULL$$, 'schema: every table has a comment');
+SELECT is_empty($$
+    SELECT t.name, a.attname FROM tab t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE col_description(t.oid, a.attnum) IS NULL $$, 'schema: every column has a comment');
+SELECT is_empty($$
+    SELECT p.polname, p.polrelid::regclass FROM pg_policy p JOIN tab t ON t.oid = p.polrelid
+    WHERE obj_description(p.oid, 'pg_policy') IS NULL $$, 'schema: every policy has a comment');
+SELECT is_empty($$
+    SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname IN ('csm', 'csm_private', 'csm_report') AND obj_description(p.oid, 'pg_proc') IS NULL $$,
+    'schema: every function has a comment');
+SELECT is_empty($$SELECT name FROM tab t JOIN pg_class c ON c.oid = t.oid WHERE pg_get_userbyid(c.relowner) <> 'csm_owner'$$,
+    'schema: csm_owner owns every table');
+SELECT is_empty($$
+    SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname IN ('csm', 'csm_private', 'csm_report') AND p.prosecdef
+      AND (pg_get_userbyid(p.proowner) <> 'csm_owner' OR NOT coalesce(p.proconfig, '{}') @> '{"search_path=pg_catalog, pg_temp"}') $$,
+    'schema: every SECURITY DEFINER function belongs to csm_owner and has a pinned path');
+SELECT is_empty($$
+    SELECT t.name FROM tab t JOIN pg_extension e ON e.extname = 'csm' WHERE t.oid <> ALL (coalesce(e.extconfig, '{}')) $$,
+    'schema: every table is registered for pg_dump');
+-- Nothing is in any table before create_tenant().
+CREATE FUNCTION pg_temp.rows_in(t text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE n bigint; BEGIN EXECUTE 'SELECT count(*) FROM ' || t INTO n; RETURN n; END $$;
+SELECT is_empty('SELECT name FROM tab WHERE pg_temp.rows_in(name) > 0', 'schema: the install script puts no row into a table');
+SELECT has_function('csm', split_part(f, '(', 1), 'schema: function ' || f) FROM unnest(ARRAY[
+    'current_user_id()', 'current_tenant_id()', 'whoami()', 'sign_out()', 'act_as(persona)', 'create_tenant()', 'map_login()', 'refresh_shipped()',
+    'account_tree()', 'verify_accounts()', 'case_people(case_id)', 'explain_access(user_id, case_id)', 'who_can_see(case_id)',
+    'open_case()', 'act()', 'actions()', 'comment()', 'matches()', 'contains()', 'account_allows()', 'accounts_allowing()', 'all_in()', 'all_tenant()']) f;
+SELECT * FROM finish();

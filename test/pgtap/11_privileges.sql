@@ -1,0 +1,97 @@
+-- What each role may do with each table, as a matrix: s(elect) i(nsert) u(pdate) d(elete); a capital letter means only on
+-- some columns, which are listed below. A table that is not named here fails the test.
+SELECT * FROM no_plan();
+CREATE TEMP TABLE matrix (tab text PRIMARY KEY, guest text, portal text, agent text, reporter text, admin text);
+INSERT INTO matrix VALUES
+    ('csm.tenants', '', 's', 's', 's', 'sU'),
+    ('csm.roles', '', 's', 's', 's', 'siud'),
+    ('csm.role_permissions', '', 's', 's', 's', 'siud'),
+    ('csm.users', '', 's', 'sIU', 'S', 'sIU'),
+    ('csm.employees', '', 's', 'siud', 's', 'siud'),
+    ('csm.consumers', '', 's', 'siud', 's', 'siud'),
+    ('csm.accounts', '', 's', 'sIU', 's', 'sIU'),
+    ('csm.contacts', '', 's', 'siud', 's', 'siud'),
+    ('csm.account_relationships', '', 's', 'siud', 's', 'siud'),
+    ('csm.households', '', 's', 'siud', 's', 'siud'),
+    ('csm.household_members', '', 's', 'siud', 's', 'siud'),
+    ('csm.representations', '', 's', 'siud', 's', 'siud'),
+    ('csm.service_organizations', '', '', 's', 's', 'siud'),
+    ('csm.service_organization_members', '', '', 's', 's', 'siud'),
+    ('csm.user_roles', '', 's', 's', 's', 'siud'),
+    ('csm.account_team', '', '', 'siud', 's', 'siud'),
+    ('csm.groups', '', '', 's', 's', 'siud'),
+    ('csm.group_members', '', '', 's', 's', 'siud'),
+    ('csm.products', '', 's', 'sIU', 's', 'sIU'),
+    ('csm.case_types', '', 's', 's', 's', 'siud'),
+    ('csm.case_states', '', 's', 's', 's', 'siud'),
+    ('csm.case_transitions', '', 's', 's', 's', 'siud'),
+    ('csm.cases', '', 'sI', 'sIU', 'S', 's'),
+    ('csm.case_entries', '', 'sI', 'sI', '', 's'),
+    ('csm.case_parties', '', 's', 'sIU', '', 's'),
+    ('csm.case_internal', '', '', 'siu', '', ''),
+    ('csm.case_side_fields', '', 's', 's', '', ''),
+    ('csm_report.cases', '', '', 's', 's', 's');
+
+CREATE FUNCTION pg_temp.may(role_name text, tab oid) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(CASE WHEN has_table_privilege(role_name, tab, p.name) THEN p.letter
+                           WHEN p.name <> 'DELETE' AND has_any_column_privilege(role_name, tab, p.name) THEN upper(p.letter)
+                           ELSE '' END, '' ORDER BY p.n)
+    FROM (VALUES (1, 'SELECT', 's'), (2, 'INSERT', 'i'), (3, 'UPDATE', 'u')) p(n, name, letter)
+$$;
+CREATE TEMP TABLE found AS
+SELECT n.nspname || '.' || c.relname AS tab, r.role_name,
+       pg_temp.may(r.role_name, c.oid) || CASE WHEN has_table_privilege(r.role_name, c.oid, 'DELETE') THEN 'd' ELSE '' END AS may
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN unnest('{csm_guest,csm_portal,csm_agent,csm_reporter,csm_admin}'::text[]) r(role_name)
+WHERE n.nspname IN ('csm', 'csm_report') AND c.relkind IN ('r', 'p', 'v', 'm');
+SELECT is(f.may, coalesce(CASE f.role_name WHEN 'csm_guest' THEN m.guest WHEN 'csm_portal' THEN m.portal WHEN 'csm_agent' THEN m.agent
+                                           WHEN 'csm_reporter' THEN m.reporter WHEN 'csm_admin' THEN m.admin END, 'a table that the matrix does not name'),
+          format('privileges: %s on %s', f.role_name, f.tab))
+FROM found f LEFT JOIN matrix m USING (tab) ORDER BY f.tab, f.role_name;
+SELECT is_empty('SELECT m.tab FROM matrix m WHERE m.tab NOT IN (SELECT tab FROM found)', 'privileges: every table of the matrix is there');
+
+-- Columns, where not all.
+CREATE FUNCTION pg_temp.columns(role_name text, tab regclass, privilege text) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(a.attname, ' ' ORDER BY a.attname COLLATE "C")
+    FROM pg_attribute a WHERE a.attrelid = tab AND a.attnum > 0 AND NOT a.attisdropped AND has_column_privilege(role_name, tab, a.attnum, privilege)
+$$;
+SELECT is(pg_temp.columns(v.role_name, v.tab::regclass, v.privilege),
+          (SELECT string_agg(c, ' ' ORDER BY c COLLATE "C") FROM string_to_table(v.columns, ' ') c),
+          format('privileges: columns of %s for %s by %s', v.tab, v.privilege, v.role_name))
+FROM (VALUES
+    ('csm_portal', 'csm.cases', 'INSERT', 'case_type subject description priority channel requester_id account_id counterparty_account_id partner_account_id partner_contact_id product_id asset_id attributes'),
+    ('csm_portal', 'csm.case_entries', 'INSERT', 'case_id body visibility idempotency_key'),
+    ('csm_agent', 'csm.case_entries', 'INSERT', 'case_id body visibility idempotency_key'),
+    ('csm_agent', 'csm.case_parties', 'UPDATE', 'capabilities valid_during'),
+    ('csm_reporter', 'csm.users', 'SELECT', 'id tenant_id language time_zone enabled created_at'),
+    ('csm_admin', 'csm.tenants', 'UPDATE', 'name settings')
+) v(role_name, tab, privilege, columns);
+SELECT is_empty($$ SELECT c FROM unnest('{id,tenant_id,number,branch,state_class,requester_id,opened_by,account_id,opened_at,submitted_at,closed_at,search}'::text[]) c
+                   WHERE has_column_privilege('csm_agent', 'csm.cases', c, 'UPDATE') $$,
+                'privileges: what a case is and whose it is, no client changes');
+SELECT is_empty($$ SELECT c FROM unnest('{subject,description,requester_id,opened_by,household_id,resolution_notes,attributes,search}'::text[]) c
+                   WHERE has_column_privilege('csm_reporter', 'csm.cases', c, 'SELECT') $$,
+                'privileges: reporting reads no personal data of cases');
+SELECT is_empty($$ SELECT r, c.oid::regclass FROM unnest('{csm_guest,csm_portal,csm_agent,csm_reporter,csm_admin}'::text[]) r, pg_class c
+                   JOIN pg_namespace n ON n.oid = c.relnamespace
+                   WHERE n.nspname IN ('csm', 'csm_report', 'csm_private') AND c.relkind IN ('r', 'p', 'v', 'm')
+                     AND has_table_privilege(r, c.oid, 'TRUNCATE, REFERENCES, TRIGGER') $$,
+                'privileges: nobody truncates, references or attaches triggers');
+SELECT is_empty($$ SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) a
+                   WHERE n.nspname IN ('csm', 'csm_report', 'csm_private') AND a.grantee = 0 $$, 'privileges: PUBLIC has nothing on a table');
+SELECT is_empty($$ SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+                   WHERE n.nspname IN ('csm', 'csm_report', 'csm_private')
+                     AND EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0) $$,
+                'privileges: PUBLIC has nothing on a function');
+SELECT is_empty($$ SELECT r FROM unnest('{csm_guest,csm_portal,csm_agent,csm_reporter,csm_admin}'::text[]) r
+                   WHERE has_schema_privilege(r, 'csm_private', 'USAGE') OR has_schema_privilege(r, 'csm', 'CREATE') $$,
+                'privileges: csm_private is closed, and nobody creates in csm');
+SELECT is_empty($$ SELECT p.oid::regprocedure, r FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, unnest('{csm_guest,csm_portal,csm_agent,csm_reporter,csm_admin}'::text[]) r
+                   WHERE n.nspname = 'csm_private' AND has_function_privilege(r, p.oid, 'EXECUTE')
+                     AND p.proname NOT IN ('case_allows', 'case_side_allows', 'may_open', 'party_keys',
+                                           'like_pattern', 'open_case_row', 'begin_open', 'end_open') $$,
+                'privileges: no more of csm_private can be called than policies call');
+SELECT is_empty($$ SELECT r.rolname FROM pg_roles r WHERE r.rolname IN ('csm_owner', 'csm_guest', 'csm_portal', 'csm_agent', 'csm_reporter', 'csm_admin')
+                     AND (r.rolsuper OR r.rolbypassrls OR r.rolcanlogin OR r.rolcreaterole) $$,
+                'privileges: no csm role logs in or bypasses row security');
+SELECT * FROM finish();
