@@ -55,6 +55,7 @@
 #include "utils/syscache.h"
 
 #include "csm.h"
+#include "csm_text.h"
 #include "csm_compat.h"
 
 PG_FUNCTION_INFO_V1(csm_matches);
@@ -351,98 +352,6 @@ trgm_folds_as_we_do(void)
 #endif
 }
 
-/* The value that the planner knows or expects an expression to have, or NULL. */
-static Const *
-expected_value(PlannerInfo *root, Node *expression)
-{
-	Node	   *value;
-
-	if (root == NULL)
-		return NULL;
-	value = estimate_expression_value(root, expression);
-	if (value == NULL || !IsA(value, Const) || ((Const *) value)->constisnull)
-		return NULL;
-	return (Const *) value;
-}
-
-/*
- * document @@ query for an index that knows the operator.  The operator and
- * our function are the same code, so nothing is left to check.
- */
-static List *
-matches_index_condition(SupportRequestIndexCondition *req, List *args)
-{
-	Node	   *document = linitial(args);
-	Node	   *query = lsecond(args);
-	Oid			operator;
-
-	if (req->indexarg != 0 || !is_pseudo_constant_for_index(req->root, query, req->index))
-		return NIL;
-	operator = get_opfamily_member(req->opfamily, TSVECTOROID, TSQUERYOID, TSEARCH_MATCH_STRATEGY);
-	if (!OidIsValid(operator) || get_opcode(operator) != F_TS_MATCH_VQ)
-		return NIL;
-	req->lossy = false;
-	return list_make1(make_opclause(operator, BOOLOID, false,
-									(Expr *) document, (Expr *) query, InvalidOid, InvalidOid));
-}
-
-/*
- * What ILIKE would be estimated at.  Below a policy that is no more than a
- * guess from the length of the pattern: the server does not show the column's
- * statistics to an operator that is not leakproof.
- */
-static Selectivity
-guessed_selectivity(PlannerInfo *root, Node *haystack, Const *needle, int varRelid)
-{
-	Node	   *pattern = (Node *) makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
-											 DirectFunctionCall1(csm_like_pattern, needle->constvalue),
-											 false, false);
-
-	return restriction_selectivity(root, OID_TEXT_ICLIKE_OP, list_make2(haystack, pattern),
-								   DEFAULT_COLLATION_OID, varRelid);
-}
-
-/*
- * Share of rows that contain the needle: contains() itself, which is
- * leakproof, counted over the most common values and the histogram, as the
- * server does for LIKE (patternsel in like_support.c).
- */
-static Selectivity
-contains_selectivity(PlannerInfo *root, Oid function, Node *haystack, Const *needle, int varRelid)
-{
-	Selectivity guess = guessed_selectivity(root, haystack, needle, varRelid);
-	Selectivity result = guess;
-	VariableStatData column;
-
-	examine_variable(root, haystack, varRelid, &column);
-	if (HeapTupleIsValid(column.statsTuple))
-	{
-		double		nulls = ((Form_pg_statistic) GETSTRUCT(column.statsTuple))->stanullfrac;
-		double		common;
-		double		common_matches;
-		int			size;
-		FmgrInfo	contains;
-
-		fmgr_info(function, &contains);
-		result = histogram_selectivity(&column, &contains, DEFAULT_COLLATION_OID,
-									   needle->constvalue, true, 10, 1, &size);
-		/* A small histogram has only a part of the say. */
-		if (result < 0)
-			result = guess;
-		else if (size < 100)
-			result = (result * size + guess * (100 - size)) / 100;
-		/* None or all of a hundred samples is not none or all of the rows. */
-		result = Min(Max(result, 0.0001), 0.9999);
-
-		common_matches = mcv_selectivity(&column, &contains, DEFAULT_COLLATION_OID,
-										 needle->constvalue, true, &common);
-		result = result * (1.0 - nulls - common) + common_matches;
-	}
-	ReleaseVariableStats(column);
-	CLAMP_PROBABILITY(result);
-	return result;
-}
-
 /* Can an index of this table deliver the order that the query asks for? */
 static bool
 order_has_index(PlannerInfo *root, RelOptInfo *rel)
@@ -465,13 +374,33 @@ order_has_index(PlannerInfo *root, RelOptInfo *rel)
 	return false;
 }
 
+/* Share of the rows that the policies let through, whoever wrote the query. */
+static Selectivity
+policy_share(RelOptInfo *rel)
+{
+	Selectivity share = 1.0;
+	ListCell   *cell;
+
+	foreach(cell, rel->baserestrictinfo)
+	{
+		RestrictInfo *clause = lfirst_node(RestrictInfo, cell);
+
+		if (clause->security_level == 0 && clause->norm_selec >= 0)
+			share *= clause->norm_selec;
+	}
+	return share;
+}
+
 /*
- * Is the trigram index the way to find this share of the rows?
+ * Is the text index the way to find this share of the rows?
  *
- * The planner costs the index by the guess above.  Where the guess is far too
+ * The planner costs the index by a guess, because it does not look at
+ * statistics for an operator that is not leakproof.  Where the guess is far too
  * low it would fetch half a table by bitmap to show the newest fifty rows, so
  * there we compare in its place: the bitmap with a scan of the table, and with
- * a walk in the order asked for that ends when there are rows enough.
+ * a walk in the order asked for that ends when there are rows enough.  Where
+ * the policies admit far fewer rows than hold the words, theirs are the indexes
+ * to use.
  */
 static bool
 index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess, Selectivity share)
@@ -483,6 +412,8 @@ index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess, Sel
 	double		fetched;
 	double		bitmap_cost;
 
+	if (policy_share(rel) * 2 < share)
+		return false;
 	if (guess * 3 >= share)
 		return true;
 
@@ -499,6 +430,34 @@ index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess, Sel
 		return walked * (random_page_cost + row_cost) > bitmap_cost;
 	}
 	return true;
+}
+
+/*
+ * document @@ query for an index that knows the operator.  The operator and
+ * our function are the same code, so nothing is left to check.
+ */
+static List *
+matches_index_condition(SupportRequestIndexCondition *req, List *args)
+{
+	Node	   *document = linitial(args);
+	Node	   *query = lsecond(args);
+	Const	   *value;
+	Oid			operator;
+
+	if (req->indexarg != 0 || !is_pseudo_constant_for_index(req->root, query, req->index))
+		return NIL;
+	operator = get_opfamily_member(req->opfamily, TSVECTOROID, TSQUERYOID, TSEARCH_MATCH_STRATEGY);
+	if (!OidIsValid(operator) || get_opcode(operator) != F_TS_MATCH_VQ)
+		return NIL;
+	value = csm_expected_value(req->root, query);
+	if (value != NULL &&
+		!index_is_worth_it(req->root, req->index,
+						   restriction_selectivity(req->root, operator, args, InvalidOid, 0),
+						   csm_words_selectivity(req->root, document, value, 0)))
+		return NIL;
+	req->lossy = false;
+	return list_make1(make_opclause(operator, BOOLOID, false,
+									(Expr *) document, (Expr *) query, InvalidOid, InvalidOid));
 }
 
 /*
@@ -519,12 +478,12 @@ contains_index_condition(SupportRequestIndexCondition *req, List *args)
 		return NIL;
 	if (get_opfamily_member(req->opfamily, TEXTOID, TEXTOID, TRGM_ILIKE_STRATEGY) != OID_TEXT_ICLIKE_OP)
 		return NIL;
-	value = expected_value(req->root, needle);
+	value = csm_expected_value(req->root, needle);
 	if (value == NULL || !trgm_folds_as_we_do() || !has_trigram(DatumGetTextPP(value->constvalue)))
 		return NIL;
 	if (!index_is_worth_it(req->root, req->index,
-						   guessed_selectivity(req->root, haystack, value, 0),
-						   contains_selectivity(req->root, req->funcid, haystack, value, 0)))
+						   csm_guessed_selectivity(req->root, haystack, value, 0),
+						   csm_contains_selectivity(req->root, req->funcid, haystack, value, 0)))
 		return NIL;
 	pattern = pattern_expression((Expr *) needle);
 	if (pattern == NULL)
@@ -553,9 +512,14 @@ text_selectivity(SupportRequestSelectivity *req)
 	Const	   *needle;
 
 	if (exprType(linitial(req->args)) == TSVECTOROID)
-		req->selectivity = operator_selectivity(req, OID_TS_MATCH_OP, InvalidOid);
-	else if (!req->is_join && (needle = expected_value(req->root, lsecond(req->args))) != NULL)
-		req->selectivity = contains_selectivity(req->root, req->funcid, linitial(req->args),
+	{
+		needle = req->is_join ? NULL : csm_expected_value(req->root, lsecond(req->args));
+		req->selectivity = needle == NULL
+			? operator_selectivity(req, OID_TS_MATCH_OP, InvalidOid)
+			: csm_words_selectivity(req->root, linitial(req->args), needle, req->varRelid);
+	}
+	else if (!req->is_join && (needle = csm_expected_value(req->root, lsecond(req->args))) != NULL)
+		req->selectivity = csm_contains_selectivity(req->root, req->funcid, linitial(req->args),
 												needle, req->varRelid);
 	else
 		req->selectivity = operator_selectivity(req, OID_TEXT_ICLIKE_OP, DEFAULT_COLLATION_OID);

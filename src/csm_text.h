@@ -1,0 +1,21 @@
+/*
+ * csm_text.h
+ *	  What search functions and their estimates share.
+ */
+#ifndef CSM_TEXT_H
+#define CSM_TEXT_H
+
+#include "fmgr.h"
+#include "nodes/pathnodes.h"
+
+/* csm_text.c */
+extern Datum csm_like_pattern(PG_FUNCTION_ARGS);
+
+/* csm_text_estimate.c */
+extern Const *csm_expected_value(PlannerInfo *root, Node *expression);
+extern Selectivity csm_guessed_selectivity(PlannerInfo *root, Node *haystack, Const *needle, int varRelid);
+extern Selectivity csm_contains_selectivity(PlannerInfo *root, Oid function, Node *haystack,
+											Const *needle, int varRelid);
+extern Selectivity csm_words_selectivity(PlannerInfo *root, Node *document, Const *query, int varRelid);
+
+#endif							/* CSM_TEXT_H */

@@ -1,0 +1,176 @@
+/*
+ * csm_text_estimate.c
+ *	  What share of the rows holds some text.
+ *
+ * The server keeps a column's statistics from operators that are not leakproof
+ * when the column stands below a policy, and guesses.  Here they are compared
+ * with the words or the needle of the query by leakproof means; what comes of
+ * it is the choice of a plan.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_collation.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_statistic.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/plancat.h"
+#include "tsearch/ts_type.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/selfuncs.h"
+
+#include "csm_text.h"
+
+/* The value that the planner knows or expects an expression to have, or NULL. */
+Const *
+csm_expected_value(PlannerInfo *root, Node *expression)
+{
+	Node	   *value;
+
+	if (root == NULL)
+		return NULL;
+	value = estimate_expression_value(root, expression);
+	if (value == NULL || !IsA(value, Const) || ((Const *) value)->constisnull)
+		return NULL;
+	return (Const *) value;
+}
+
+/*
+ * What ILIKE would be estimated at.  Below a policy that is no more than a
+ * guess from the length of the pattern: the server does not show the column's
+ * statistics to an operator that is not leakproof.
+ */
+Selectivity
+csm_guessed_selectivity(PlannerInfo *root, Node *haystack, Const *needle, int varRelid)
+{
+	Node	   *pattern = (Node *) makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
+											 DirectFunctionCall1(csm_like_pattern, needle->constvalue),
+											 false, false);
+
+	return restriction_selectivity(root, OID_TEXT_ICLIKE_OP, list_make2(haystack, pattern),
+								   DEFAULT_COLLATION_OID, varRelid);
+}
+
+/*
+ * Share of rows that contain the needle: contains() itself, which is
+ * leakproof, counted over the most common values and the histogram, as the
+ * server does for LIKE (patternsel in like_support.c).
+ */
+Selectivity
+csm_contains_selectivity(PlannerInfo *root, Oid function, Node *haystack, Const *needle, int varRelid)
+{
+	Selectivity guess = csm_guessed_selectivity(root, haystack, needle, varRelid);
+	Selectivity result = guess;
+	VariableStatData column;
+
+	examine_variable(root, haystack, varRelid, &column);
+	if (HeapTupleIsValid(column.statsTuple))
+	{
+		double		nulls = ((Form_pg_statistic) GETSTRUCT(column.statsTuple))->stanullfrac;
+		double		common;
+		double		common_matches;
+		int			size;
+		FmgrInfo	contains;
+
+		fmgr_info(function, &contains);
+		result = histogram_selectivity(&column, &contains, DEFAULT_COLLATION_OID,
+									   needle->constvalue, true, 10, 1, &size);
+		/* A small histogram has only a part of the say. */
+		if (result < 0)
+			result = guess;
+		else if (size < 100)
+			result = (result * size + guess * (100 - size)) / 100;
+		/* None or all of a hundred samples is not none or all of the rows. */
+		result = Min(Max(result, 0.0001), 0.9999);
+
+		common_matches = mcv_selectivity(&column, &contains, DEFAULT_COLLATION_OID,
+										 needle->constvalue, true, &common);
+		result = result * (1.0 - nulls - common) + common_matches;
+	}
+	ReleaseVariableStats(column);
+	CLAMP_PROBABILITY(result);
+	return result;
+}
+
+/* The most common words of a column, as statistics hold them. */
+typedef struct CommonWords
+{
+	AttStatsSlot slot;
+	double		least;			/* frequency of the rarest one listed */
+} CommonWords;
+
+/* A word that is not listed is rarer than those that are. */
+static double
+word_share(const CommonWords *words, const char *word, int length, bool prefix)
+{
+	double		share = 0;
+
+	for (int i = 0; i < words->slot.nvalues; i++)
+	{
+		text	   *listed = DatumGetTextPP(words->slot.values[i]);
+		int			size = (int) VARSIZE_ANY_EXHDR(listed);
+
+		if (prefix ? size < length : size != length)
+			continue;
+		if (memcmp(VARDATA_ANY(listed), word, length) != 0)
+			continue;
+		share += words->slot.numbers[i];
+		if (!prefix)
+			break;
+	}
+	if (share == 0)
+		share = prefix ? words->least : words->least / 2;
+	return Min(share, 1.0);
+}
+
+/* Words are taken to be independent of one another. */
+static double
+query_share(const CommonWords *words, const QueryItem *item, const char *operands)
+{
+	double		left;
+	double		right;
+
+	check_stack_depth();
+	if (item->type == QI_VAL)
+		return word_share(words, operands + item->qoperand.distance,
+						  item->qoperand.length, item->qoperand.prefix);
+	right = query_share(words, item + 1, operands);
+	if (item->qoperator.oper == OP_NOT)
+		return 1.0 - right;
+	left = query_share(words, item + item->qoperator.left, operands);
+	return item->qoperator.oper == OP_OR ? left + right - left * right : left * right;
+}
+
+/* Share of rows whose tsvector matches; without statistics a small one. */
+Selectivity
+csm_words_selectivity(PlannerInfo *root, Node *document, Const *query, int varRelid)
+{
+	TSQuery		words_asked = DatumGetTSQuery(query->constvalue);
+	VariableStatData column;
+	CommonWords words;
+	Selectivity result = 0.005;
+
+	if (words_asked->size == 0)
+		return 0;
+	examine_variable(root, document, varRelid, &column);
+	if (HeapTupleIsValid(column.statsTuple) &&
+		get_attstatsslot(&words.slot, column.statsTuple, STATISTIC_KIND_MCELEM, InvalidOid,
+						 ATTSTATSSLOT_VALUES | ATTSTATSSLOT_NUMBERS))
+	{
+		/* Behind the frequencies stand the least and the greatest of them. */
+		if (words.slot.nnumbers == words.slot.nvalues + 2)
+		{
+			words.least = words.slot.numbers[words.slot.nvalues];
+			result = query_share(&words, GETQUERY(words_asked), GETOPERAND(words_asked)) *
+				(1.0 - ((Form_pg_statistic) GETSTRUCT(column.statsTuple))->stanullfrac);
+		}
+		free_attstatsslot(&words.slot);
+	}
+	ReleaseVariableStats(column);
+	CLAMP_PROBABILITY(result);
+	return result;
+}
