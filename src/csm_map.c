@@ -363,21 +363,22 @@ csm_map_account_since(const CsmMap *map, int64 account_id, TimestampTz opened_at
 	return account != NULL && account_since(map, account, opened_at, action);
 }
 
-/* Is the account looked after by that partner account of his? */
+/* Does that partner account of his look after the account, with scope named where asked? */
 static bool
-looks_after(const CsmMap *map, uint8 partner, int64 account_id)
+looks_after(const CsmMap *map, uint8 partner, int64 account_id, bool named)
 {
 	const CsmAccount *account = csm_acc_lookup(map->accounts, account_id);
 
 	if (account == NULL || partner == 0)
 		return false;
-	if (account->partner == partner)
+	if (account->partner == partner && (!named || (account->flags & CSM_ACC_NAMED)))
 		return true;
 	if (account->flags & CSM_ACC_MORE)
 	{
 		for (int i = 0; i < map->nmore; i++)
 		{
-			if (map->more[i].account_id == account_id && map->more[i].partner == partner)
+			if (map->more[i].account_id == account_id && map->more[i].partner == partner &&
+				(!named || map->more[i].named))
 				return true;
 		}
 	}
@@ -389,7 +390,7 @@ account_is_known(const CsmMap *map, const CsmAccount *account)
 {
 	if (account->bits != 0 || account->since_bits != 0 || (account->flags & CSM_ACC_OWN))
 		return true;
-	if (account->partner != 0 && map->partners[account->partner].named_bits != 0)
+	if ((account->flags & CSM_ACC_NAMED) && map->partners[account->partner].named_bits != 0)
 		return true;
 	if (account->flags & CSM_ACC_MORE)
 	{
@@ -397,7 +398,7 @@ account_is_known(const CsmMap *map, const CsmAccount *account)
 		{
 			if (map->more[i].account_id == account->id &&
 				(map->more[i].since_bits != 0 ||
-				 (map->more[i].partner != 0 && map->partners[map->more[i].partner].named_bits != 0)))
+				 (map->more[i].named && map->partners[map->more[i].partner].named_bits != 0)))
 				return true;
 		}
 	}
@@ -467,7 +468,7 @@ csm_map_partner(const CsmMap *map, int64 partner_account_id, int64 account_id, C
 	{
 		if (map->partners[i].account_id == partner_account_id)
 			return (map->partners[i].named_bits & CSM_BIT(action)) != 0 &&
-				looks_after(map, (uint8) i, account_id);
+				looks_after(map, (uint8) i, account_id, true);
 	}
 	return false;
 }
@@ -480,7 +481,7 @@ csm_map_partner_contact(const CsmMap *map, int64 contact_id, int64 account_id, C
 	for (int i = 0; i < map->ncontacts; i++)
 	{
 		if (map->contacts[i].id == contact_id)
-			return looks_after(map, map->contacts[i].partner, account_id);
+			return looks_after(map, map->contacts[i].partner, account_id, false);
 	}
 	return false;
 }

@@ -17,6 +17,7 @@
 #define CSM_ACC_RELATED		0x02	/* customer of a partner he is a contact of */
 #define CSM_ACC_LEADERLESS	0x04	/* own, and has neither manager nor admin */
 #define CSM_ACC_MORE		0x08	/* further rows in map->more */
+#define CSM_ACC_NAMED		0x10	/* relationship with its partner has scope named */
 
 typedef struct CsmAccount
 {
@@ -36,13 +37,14 @@ typedef struct CsmMore
 	TimestampTz history;
 	CsmActionBits since_bits;
 	uint8		partner;
+	bool		named;
 } CsmMore;
 
 /* A partner account through which he looks after others. */
 typedef struct CsmPartner
 {
 	int64		account_id;
-	CsmActionBits named_bits;	/* on cases that name the partner account */
+	CsmActionBits named_bits;	/* on cases that name it, with scope named */
 } CsmPartner;
 
 /* One of his own current contact rows. */

@@ -17,7 +17,8 @@
 #define CONTACT_RIGHTS (CSM_BIT(CSM_CONTACT_READ) | CSM_BIT(CSM_CONTACT_MANAGE))
 
 static void
-add_more(CsmMap *map, CsmAccount *account, TimestampTz history, CsmActionBits bits, uint8 partner)
+add_more(CsmMap *map, CsmAccount *account, TimestampTz history, CsmActionBits bits,
+		 uint8 partner, bool named)
 {
 	if (map->nmore == map->maxmore)
 	{
@@ -30,6 +31,7 @@ add_more(CsmMap *map, CsmAccount *account, TimestampTz history, CsmActionBits bi
 	map->more[map->nmore].history = history;
 	map->more[map->nmore].since_bits = bits;
 	map->more[map->nmore].partner = partner;
+	map->more[map->nmore].named = named;
 	map->nmore++;
 	account->flags |= CSM_ACC_MORE;
 }
@@ -144,8 +146,10 @@ related_account(Loader *loader, int64 id, CsmActionBits always, CsmActionBits si
 	account->bits |= always;
 	if (account->partner == 0)
 		account->partner = loader->partner;
-	else if (account->partner != loader->partner)
-		add_more(map, account, DT_NOEND, 0, loader->partner);
+	if (account->partner != loader->partner)
+		add_more(map, account, DT_NOEND, 0, loader->partner, loader->named);
+	else if (loader->named)
+		account->flags |= CSM_ACC_NAMED;
 	if (since == 0)
 		return;
 	if (account->since_bits == 0 || account->since_bits == since)
@@ -154,7 +158,7 @@ related_account(Loader *loader, int64 id, CsmActionBits always, CsmActionBits si
 		account->since_bits = since;
 	}
 	else
-		add_more(map, account, history, since, 0);
+		add_more(map, account, history, since, 0, false);
 }
 
 static void
@@ -175,7 +179,8 @@ take_relations(HeapTuple tuple, TupleDesc desc, void *arg)
 		return;
 	if (csm_get_bool(tuple, desc, 3))	/* administers */
 		always |= loader->bits & CONTACT_RIGHTS;
-	if (csm_get_bool(tuple, desc, 1))	/* scope all */
+	loader->named = !csm_get_bool(tuple, desc, 1);	/* scope all or named */
+	if (!loader->named)
 	{
 		value = heap_getattr(tuple, 2, desc, &isnull);
 		if (isnull)

@@ -57,6 +57,7 @@ typedef struct Loader
 	CsmActionBits bits;
 	CsmActionBits branch_bits[CSM_BRANCHES];
 	uint8		partner;
+	bool		named;
 } Loader;
 
 extern int64 csm_get_id(HeapTuple tuple, TupleDesc desc, int column);

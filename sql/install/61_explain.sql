@@ -324,6 +324,7 @@ CREATE FUNCTION csm_private.asks_as_staff(about bigint) RETURNS boolean
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
+SET jit = off
 AS $$
 DECLARE
     me CONSTANT bigint := csm.current_user_id();
@@ -353,6 +354,7 @@ RETURNS TABLE (granted boolean, rule text, role text, via text, actions text[])
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 5
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -413,6 +415,7 @@ RETURNS TABLE (user_id bigint, display_name text, rule text, role text, actions 
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -6,6 +6,7 @@ RETURNS TABLE (user_id bigint, display_name text, tenant_id bigint, tenant_key t
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE

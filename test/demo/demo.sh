@@ -24,7 +24,7 @@ touch "$dir/csm-demo"
 
 run() # arguments of psql
 {
-    csm_psql "$dir" -d "$database" "$@"
+    csm_psql "$dir" -d "$database" -P pager=off "$@"
 }
 
 trap 'echo "The demo has failed. Its server, if it runs, is left for a look: $dir/log/server.log; make demo-stop" >&2' ERR

@@ -67,6 +67,7 @@ DECLARE
     all_accounts bigint[] := '{}';
     depths int[] := '{}';
     partners bigint[];
+    consumers bigint[];
     staff bigint[];
     organizations bigint[] := '{}';
     households bigint[];
@@ -114,6 +115,8 @@ BEGIN
     SELECT id, tenant, 'Desk' FROM unnest(all_users) id WHERE world.chance(0.3);
     INSERT INTO csm.consumers (user_id, tenant_id)
     SELECT id, tenant FROM unnest(all_users) id WHERE world.chance(0.45);
+
+    SELECT array_agg(c.user_id ORDER BY c.user_id) INTO consumers FROM csm.consumers c WHERE c.tenant_id = tenant;
 
     -- Contacts, up to three a person; a contact of a partner company is mostly one of its partner roles.
     FOR i IN 1 .. people LOOP
@@ -197,7 +200,7 @@ BEGIN
         VALUES (tenant, 'Organisation ' || i, CASE WHEN i > 3 THEN world.pick(organizations) END) RETURNING id INTO one;
         organizations := organizations || one;
     END LOOP;
-    SELECT array_agg(role ORDER BY role) || '{contributor,proxy,w_owner,w_mixed}' INTO staff_roles
+    SELECT array_agg(role ORDER BY role) || '{contributor,contributor,proxy,w_owner,w_owner,w_mixed}' INTO staff_roles
     FROM csm.roles WHERE tenant_id = tenant AND kind = 'staff';
     SELECT array_agg(u.id ORDER BY u.id) INTO staff
     FROM unnest(all_users) WITH ORDINALITY u(id, n) WHERE u.n % 9 = 0;
@@ -223,7 +226,7 @@ BEGIN
             i := (array[0, 1, 1, 1, 1, 2])[1 + floor(random() * 6)::int];
             INSERT INTO csm.account_team (tenant_id, member_id, account_id, user_id, household_id, valid_during)
             VALUES (tenant, one, CASE WHEN i = 0 THEN world.pick(all_accounts) END,
-                    CASE WHEN i = 1 THEN world.pick(all_users) END, CASE WHEN i = 2 THEN world.pick(households) END, world.era())
+                    CASE WHEN i = 1 THEN CASE WHEN world.chance(0.2) THEN world.pick(all_users) ELSE world.pick(consumers) END END, CASE WHEN i = 2 THEN world.pick(households) END, world.era())
             ON CONFLICT DO NOTHING;
         END LOOP;
     END LOOP;
@@ -262,14 +265,14 @@ BEGIN
             END IF;
         ELSIF branch = 'b2c' THEN
             IF world.chance(0.5) THEN
-                requester := coalesce(world.pick(ARRAY(SELECT n.user_id FROM csm.consumers n WHERE n.tenant_id = tenant ORDER BY 1)), requester);
+                requester := world.pick(consumers);
             END IF;
             IF world.chance(0.15) THEN
                 counterparty := world.pick(all_accounts);
             END IF;
         END IF;
-        opener := CASE WHEN world.chance(0.6) THEN requester WHEN world.chance(0.7) THEN world.pick(all_users)
-                       WHEN world.chance(0.6) THEN world.pick(staff) END;
+        opener := CASE WHEN world.chance(0.6) THEN requester WHEN world.chance(0.5) THEN world.pick(all_users)
+                       WHEN world.chance(0.8) THEN world.pick(staff) END;
         draft := world.chance(CASE WHEN counterparty IS NULL THEN 0.05 ELSE 0.3 END);
         INSERT INTO csm.cases (tenant_id, branch, state, state_class, subject, requester_id, opened_by, account_id, household_id,
                                counterparty_account_id, counterparty_contact_id, partner_account_id, partner_contact_id,

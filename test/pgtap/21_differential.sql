@@ -3,6 +3,7 @@
 \ir ../lib/world.sql
 \ir ../lib/rules.sql
 \ir ../lib/compare.sql
+SET jit = off;
 SELECT * FROM no_plan();
 SELECT world.build(seed => 0.42, people => 1000, accounts => 300, cases => 2600) \g /dev/null
 

@@ -4,6 +4,7 @@
 \ir ../lib/world.sql
 \ir ../lib/rules.sql
 \ir ../lib/compare.sql
+SET jit = off;
 SELECT * FROM no_plan();
 SELECT world.build(seed => 0.77, people => 240, accounts => 80, cases => 360) \g /dev/null
 
