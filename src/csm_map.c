@@ -326,12 +326,29 @@ csm_map_all(const CsmMap *map, int64 tenant_id, CsmBranch branch, CsmAction acti
 	return map->tenant_id == tenant_id && (map->all[branch] & CSM_BIT(action)) != 0;
 }
 
+static bool
+key_allows(csm_key_hash *keys, int64 id, CsmBranch branch, CsmAction action)
+{
+	const CsmKeyBits *entry = csm_key_lookup(keys, id);
+
+	return entry != NULL && (entry->bits[branch] & CSM_BIT(action)) != 0;
+}
+
+/* The accounts of his team: reach of staff, and none over a counterparty. */
+static inline bool
+team_allows(const CsmMap *map, int64 account_id, CsmAction action)
+{
+	return map->team_accounts->members > 0 &&
+		key_allows(map->team_accounts, account_id, CSM_B2B, action);
+}
+
 bool
 csm_map_account(const CsmMap *map, int64 account_id, CsmAction action)
 {
 	const CsmAccount *account = csm_acc_lookup(map->accounts, account_id);
 
-	return account != NULL && (account->bits & CSM_BIT(action)) != 0;
+	return (account != NULL && (account->bits & CSM_BIT(action)) != 0) ||
+		team_allows(map, account_id, action);
 }
 
 static bool
@@ -360,7 +377,8 @@ csm_map_account_since(const CsmMap *map, int64 account_id, TimestampTz opened_at
 {
 	const CsmAccount *account = csm_acc_lookup(map->accounts, account_id);
 
-	return account != NULL && account_since(map, account, opened_at, action);
+	return (account != NULL && account_since(map, account, opened_at, action)) ||
+		team_allows(map, account_id, action);
 }
 
 /* Does that partner account of his look after the account, with scope named where asked? */
@@ -410,7 +428,8 @@ csm_map_account_known(const CsmMap *map, int64 account_id)
 {
 	const CsmAccount *account = csm_acc_lookup(map->accounts, account_id);
 
-	return account != NULL && account_is_known(map, account);
+	return (account != NULL && account_is_known(map, account)) ||
+		(map->team_accounts->members > 0 && csm_key_lookup(map->team_accounts, account_id) != NULL);
 }
 
 /* V4: is the persona behind an own case of the branch valid? */
@@ -486,14 +505,6 @@ csm_map_partner_contact(const CsmMap *map, int64 contact_id, int64 account_id, C
 	return false;
 }
 
-static bool
-key_allows(csm_key_hash *keys, int64 id, CsmBranch branch, CsmAction action)
-{
-	const CsmKeyBits *entry = csm_key_lookup(keys, id);
-
-	return entry != NULL && (entry->bits[branch] & CSM_BIT(action)) != 0;
-}
-
 bool
 csm_map_household(const CsmMap *map, int64 household_id, CsmAction action)
 {
@@ -513,13 +524,12 @@ csm_map_shared_case(const CsmMap *map, int64 case_id, CsmAction action)
 	return key_allows(map->shared_cases, case_id, CSM_B2B, action);
 }
 
-/* A team that looks after the other company does not work on the case. */
 bool
 csm_map_counterparty(const CsmMap *map, int64 account_id, TimestampTz opened_at, CsmAction action)
 {
 	const CsmAccount *account = csm_acc_lookup(map->accounts, account_id);
 
-	if (account == NULL || action == CSM_CASE_WORK)
+	if (account == NULL)
 		return false;
 	if ((account->flags & CSM_ACC_LEADERLESS) && (map->own_bits & CSM_BIT(action)))
 		return true;

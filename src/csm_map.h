@@ -132,6 +132,7 @@ struct CsmMap
 	CsmActionBits staff_own[CSM_BRANCHES];
 	CsmActionBits all[CSM_BRANCHES];
 	csm_acc_hash *accounts;
+	csm_key_hash *team_accounts;	/* staff: looked after by his team */
 	csm_key_hash *persons;
 	csm_key_hash *households;
 	csm_key_hash *organizations;

@@ -48,6 +48,9 @@ hash_of_set(CsmMap *map, CsmKeySet set)
 {
 	switch (set)
 	{
+		case CSM_SET_ACCOUNTS:
+		case CSM_SET_ACCOUNTS_KNOWN:
+			return map->team_accounts;
 		case CSM_SET_REQUESTERS:
 			return map->persons;
 		case CSM_SET_HOUSEHOLDS:
@@ -141,12 +144,9 @@ upper_bound(CsmMap *map, CsmKeySet set)
 			n += upper_bound(map, party_sets[kind]);
 		return n;
 	}
-	if (is_account_set(set))
-		return (int) map->accounts->members;
-	return (hash ? (int) hash->members : 0) + 1 + map->npartners + map->ncontacts;
+	return (is_account_set(set) ? (int) map->accounts->members : 0) +
+		(hash ? (int) hash->members : 0) + 1 + map->npartners + map->ncontacts;
 }
-
-static int	collect(CsmMap *map, CsmKeySet set, CsmAction action, int64 *keys);
 
 static int
 collect_parties(CsmMap *map, CsmAction action, int64 *keys)
@@ -170,48 +170,52 @@ collect_parties(CsmMap *map, CsmAction action, int64 *keys)
 	return n;
 }
 
-/* Collects the keys, or only counts them where keys is NULL. */
+static int
+collect_accounts(CsmMap *map, CsmKeySet set, CsmAction action, int64 *keys)
+{
+	csm_acc_iterator iter;
+	CsmAccount *account;
+	int			n = 0;
+
+	csm_acc_start_iterate(map->accounts, &iter);
+	while ((account = csm_acc_iterate(map->accounts, &iter)) != NULL)
+	{
+		if (!account_in_set(map, account, set, action))
+			continue;
+		if (keys)
+			keys[n] = account->id;
+		n++;
+	}
+	return n;
+}
+
+/*
+ * Collects the keys, or only counts them where keys is NULL.  A key that comes
+ * from two sides is counted twice.
+ */
 static int
 collect(CsmMap *map, CsmKeySet set, CsmAction action, int64 *keys)
 {
 	csm_key_hash *hash = hash_of_set(map, set);
-	int64		scratch[2];
-	int			n = 0;
+	csm_key_iterator iter;
+	CsmKeyBits *entry;
+	int			n;
 
 	if (set == CSM_SET_PARTIES)
 		return collect_parties(map, action, keys);
-	if (is_account_set(set))
-	{
-		csm_acc_iterator iter;
-		CsmAccount *account;
-
-		csm_acc_start_iterate(map->accounts, &iter);
-		while ((account = csm_acc_iterate(map->accounts, &iter)) != NULL)
-		{
-			if (!account_in_set(map, account, set, action))
-				continue;
-			if (keys)
-				keys[n] = account->id;
-			n++;
-		}
-		return n;
-	}
+	n = is_account_set(set)
+		? collect_accounts(map, set, action, keys)
+		: loose_keys(map, set, action, keys);
 	if (hash == NULL)
-		return loose_keys(map, set, action, keys);
-	n = loose_keys(map, set, action, keys ? keys : scratch);
+		return n;
+	csm_key_start_iterate(hash, &iter);
+	while ((entry = csm_key_iterate(hash, &iter)) != NULL)
 	{
-		csm_key_iterator iter;
-		CsmKeyBits *entry;
-
-		csm_key_start_iterate(hash, &iter);
-		while ((entry = csm_key_iterate(hash, &iter)) != NULL)
-		{
-			if (!bits_in_set(entry, action))
-				continue;
-			if (keys)
-				keys[n] = entry->id;
-			n++;
-		}
+		if (set != CSM_SET_ACCOUNTS_KNOWN && !bits_in_set(entry, action))
+			continue;
+		if (keys)
+			keys[n] = entry->id;
+		n++;
 	}
 	return n;
 }
@@ -283,13 +287,16 @@ csm_map_has_key(CsmMap *map, CsmKeySet set, CsmAction action, int64 key)
 	{
 		const CsmAccount *account = csm_acc_lookup(map->accounts, key);
 
-		return account != NULL && account_in_set(map, account, set, action);
+		if (account != NULL && account_in_set(map, account, set, action))
+			return true;
+		if (hash == NULL)
+			return false;
 	}
 	if (hash != NULL)
 	{
 		const CsmKeyBits *entry = csm_key_lookup(hash, key);
 
-		if (entry != NULL && bits_in_set(entry, action))
+		if (entry != NULL && (set == CSM_SET_ACCOUNTS_KNOWN || bits_in_set(entry, action)))
 			return true;
 		return set == CSM_SET_REQUESTERS &&
 			loose_keys(map, set, action, loose) == 1 && loose[0] == key;

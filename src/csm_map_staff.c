@@ -131,13 +131,14 @@ load_team(Loader *loader, CsmActionBits b2b, CsmActionBits b2c)
 	loader->item = &targets;
 	csm_load_query(loader, team, map->user_id, take_team);
 	memset(loader->branch_bits, 0, sizeof(loader->branch_bits));
+	loader->branch_bits[CSM_B2B] = b2b;
 	loader->branch_bits[CSM_B2C] = b2c;
 	foreach(cell, targets)
 	{
 		TeamTarget *target = lfirst(cell);
 
-		if (target->account_id != 0 && b2b != 0)
-			csm_account_entry(map, target->account_id)->bits |= b2b;
+		if (target->account_id != 0)
+			csm_key_entry(map->team_accounts, target->account_id, loader->branch_bits);
 		if (target->user_id != 0)
 			csm_key_entry(map->persons, target->user_id, loader->branch_bits);
 		if (target->household_id != 0)

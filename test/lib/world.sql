@@ -222,8 +222,8 @@ BEGIN
                     world.era())
             ON CONFLICT DO NOTHING;
         END LOOP;
-        FOR j IN 1 .. floor(random() * 40)::int LOOP
-            i := (array[0, 1, 1, 1, 1, 2])[1 + floor(random() * 6)::int];
+        FOR j IN 1 .. floor(random() * 60)::int LOOP
+            i := (array[0, 0, 1, 1, 1, 2])[1 + floor(random() * 6)::int];
             INSERT INTO csm.account_team (tenant_id, member_id, account_id, user_id, household_id, valid_during)
             VALUES (tenant, one, CASE WHEN i = 0 THEN world.pick(all_accounts) END,
                     CASE WHEN i = 1 THEN CASE WHEN world.chance(0.2) THEN world.pick(all_users) ELSE world.pick(consumers) END END, CASE WHEN i = 2 THEN world.pick(households) END, world.era())
