@@ -172,6 +172,14 @@ extern bool csm_map_shared_case(const CsmMap *map, int64 case_id, CsmAction acti
 extern bool csm_map_counterparty(const CsmMap *map, int64 account_id, TimestampTz opened_at, CsmAction action);
 extern bool csm_map_counterparty_contact(const CsmMap *map, int64 contact_id, CsmAction action);
 
+/* The same without staff: as a contact or partner, for himself or another. */
+extern bool csm_map_contact_since(const CsmMap *map, int64 account_id, TimestampTz opened_at, CsmAction action);
+extern bool csm_map_speaks_for(const CsmMap *map, int64 requester_id, CsmBranch branch, int64 account_id, CsmAction action);
+extern bool csm_map_heads(const CsmMap *map, int64 household_id, CsmAction action);
+
+/* And staff alone: an account, requester or household of his team. */
+extern bool csm_map_team(const CsmMap *map, const CsmCaseKeys *keys, CsmAction action);
+
 /* One key of csm.cases.party_keys, with what else the rules look at. */
 extern bool csm_map_party(const CsmMap *map, int64 party_key, CsmBranch branch, int64 account_id,
 						  TimestampTz opened_at, bool submitted, CsmAction action);

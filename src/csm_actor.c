@@ -17,11 +17,9 @@
  *	  manager	 agent with account_manage where the case belongs
  *	  system	 a write without identity
  *
- * The bits of an account do not tell a contact from a member of the account's
- * team.  That is no confusion: those who work on cases hold case_work and not
- * case_decide, so case_decide means the customer's side; employees who hold it
- * (contributor, proxy) speak for the customer.  A tenant that gives it to
- * another staff role says the same of those people.
+ * Those who work on cases hold case_work and not case_decide, so case_decide
+ * means the customer's side; employees who hold it through reach own
+ * (contributor, proxy) speak for the customer.
  */
 #include "postgres.h"
 
@@ -115,12 +113,12 @@ csm_acts_as_system(void)
 static bool
 customer_permits(const CsmMap *map, const CsmCaseKeys *k, CsmAction action)
 {
-	return csm_map_account_since(map, k->account_id, k->opened_at, action) ||
-		csm_map_requester(map, k->requester_id, k->branch, k->account_id, action) ||
+	return csm_map_contact_since(map, k->account_id, k->opened_at, action) ||
+		csm_map_speaks_for(map, k->requester_id, k->branch, k->account_id, action) ||
 		csm_map_opener(map, k->opened_by, k->branch, k->account_id, action) ||
 		csm_map_partner(map, k->partner_account_id, k->account_id, action) ||
 		csm_map_partner_contact(map, k->partner_contact_id, k->account_id, action) ||
-		csm_map_household(map, k->household_id, action) ||
+		csm_map_heads(map, k->household_id, action) ||
 		csm_map_internal_contact(map, k->internal_contact_id, k->branch, action) ||
 		csm_map_shared_case(map, k->id, action);
 }
@@ -137,18 +135,16 @@ static bool
 staff_permits(const CsmMap *map, const CsmCaseKeys *k, CsmAction action)
 {
 	return csm_map_all(map, k->tenant_id, k->branch, action) ||
-		csm_map_organization(map, k->service_organization_id, k->branch, action);
+		csm_map_organization(map, k->service_organization_id, k->branch, action) ||
+		csm_map_team(map, k, action);
 }
 
-/* case_work: the staff arms, and those through which a team reaches. */
+/* case_work: staff by branch, organisation or team, and by their own cases. */
 static bool
 operator_permits(const CsmMap *map, const CsmCaseKeys *k, CsmAction action)
 {
 	return staff_permits(map, k, action) ||
-		csm_map_account_since(map, k->account_id, k->opened_at, action) ||
-		csm_map_requester(map, k->requester_id, k->branch, k->account_id, action) ||
 		csm_map_opener(map, k->opened_by, k->branch, k->account_id, action) ||
-		csm_map_household(map, k->household_id, action) ||
 		csm_map_internal_contact(map, k->internal_contact_id, k->branch, action);
 }
 
@@ -203,8 +199,7 @@ csm_case_actors(const CsmCaseKeys *k)
 		actors |= CSM_ACTOR_AGENT;
 		if (k->assigned_to == me)
 			actors |= CSM_ACTOR_ASSIGNEE;
-		if (staff_permits(map, k, CSM_ACCOUNT_MANAGE) ||
-			csm_map_account(map, k->account_id, CSM_ACCOUNT_MANAGE))
+		if (staff_permits(map, k, CSM_ACCOUNT_MANAGE))
 			actors |= CSM_ACTOR_MANAGER;
 	}
 	return actors;

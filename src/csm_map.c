@@ -334,12 +334,11 @@ key_allows(csm_key_hash *keys, int64 id, CsmBranch branch, CsmAction action)
 	return entry != NULL && (entry->bits[branch] & CSM_BIT(action)) != 0;
 }
 
-/* The accounts of his team: reach of staff, and none over a counterparty. */
+/* Most people are on no team: the empty hash is not probed. */
 static inline bool
-team_allows(const CsmMap *map, int64 account_id, CsmAction action)
+team_allows(csm_key_hash *team, int64 id, CsmBranch branch, CsmAction action)
 {
-	return map->team_accounts->members > 0 &&
-		key_allows(map->team_accounts, account_id, CSM_B2B, action);
+	return team->members > 0 && key_allows(team, id, branch, action);
 }
 
 bool
@@ -348,7 +347,7 @@ csm_map_account(const CsmMap *map, int64 account_id, CsmAction action)
 	const CsmAccount *account = csm_acc_lookup(map->accounts, account_id);
 
 	return (account != NULL && (account->bits & CSM_BIT(action)) != 0) ||
-		team_allows(map, account_id, action);
+		team_allows(map->team_accounts, account_id, CSM_B2B, action);
 }
 
 static bool
@@ -373,12 +372,18 @@ account_since(const CsmMap *map, const CsmAccount *account, TimestampTz opened_a
 }
 
 bool
-csm_map_account_since(const CsmMap *map, int64 account_id, TimestampTz opened_at, CsmAction action)
+csm_map_contact_since(const CsmMap *map, int64 account_id, TimestampTz opened_at, CsmAction action)
 {
 	const CsmAccount *account = csm_acc_lookup(map->accounts, account_id);
 
-	return (account != NULL && account_since(map, account, opened_at, action)) ||
-		team_allows(map, account_id, action);
+	return account != NULL && account_since(map, account, opened_at, action);
+}
+
+bool
+csm_map_account_since(const CsmMap *map, int64 account_id, TimestampTz opened_at, CsmAction action)
+{
+	return csm_map_contact_since(map, account_id, opened_at, action) ||
+		team_allows(map->team_accounts, account_id, CSM_B2B, action);
 }
 
 /* Does that partner account of his look after the account, with scope named where asked? */
@@ -451,7 +456,7 @@ own_is_valid(const CsmMap *map, CsmBranch branch, int64 account_id)
 }
 
 bool
-csm_map_requester(const CsmMap *map, int64 requester_id, CsmBranch branch, int64 account_id, CsmAction action)
+csm_map_speaks_for(const CsmMap *map, int64 requester_id, CsmBranch branch, int64 account_id, CsmAction action)
 {
 	const CsmKeyBits *person;
 
@@ -462,6 +467,13 @@ csm_map_requester(const CsmMap *map, int64 requester_id, CsmBranch branch, int64
 		return false;
 	person = csm_key_lookup(map->persons, requester_id);
 	return person != NULL && (person->bits[CSM_B2C] & CSM_BIT(action)) != 0;
+}
+
+bool
+csm_map_requester(const CsmMap *map, int64 requester_id, CsmBranch branch, int64 account_id, CsmAction action)
+{
+	return csm_map_speaks_for(map, requester_id, branch, account_id, action) ||
+		(branch == CSM_B2C && team_allows(map->team_persons, requester_id, CSM_B2C, action));
 }
 
 bool
@@ -506,9 +518,25 @@ csm_map_partner_contact(const CsmMap *map, int64 contact_id, int64 account_id, C
 }
 
 bool
-csm_map_household(const CsmMap *map, int64 household_id, CsmAction action)
+csm_map_heads(const CsmMap *map, int64 household_id, CsmAction action)
 {
 	return key_allows(map->households, household_id, CSM_B2C, action);
+}
+
+bool
+csm_map_household(const CsmMap *map, int64 household_id, CsmAction action)
+{
+	return csm_map_heads(map, household_id, action) ||
+		team_allows(map->team_households, household_id, CSM_B2C, action);
+}
+
+bool
+csm_map_team(const CsmMap *map, const CsmCaseKeys *keys, CsmAction action)
+{
+	return team_allows(map->team_accounts, keys->account_id, CSM_B2B, action) ||
+		(keys->branch == CSM_B2C &&
+		 (team_allows(map->team_persons, keys->requester_id, CSM_B2C, action) ||
+		  team_allows(map->team_households, keys->household_id, CSM_B2C, action)));
 }
 
 bool

@@ -132,7 +132,9 @@ struct CsmMap
 	CsmActionBits staff_own[CSM_BRANCHES];
 	CsmActionBits all[CSM_BRANCHES];
 	csm_acc_hash *accounts;
-	csm_key_hash *team_accounts;	/* staff: looked after by his team */
+	csm_key_hash *team_accounts;	/* staff: on whose team he is */
+	csm_key_hash *team_persons;
+	csm_key_hash *team_households;
 	csm_key_hash *persons;
 	csm_key_hash *households;
 	csm_key_hash *organizations;

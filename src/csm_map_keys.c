@@ -43,24 +43,35 @@ account_in_set(CsmMap *map, const CsmAccount *account, CsmKeySet set, CsmAction 
 	return false;
 }
 
-static csm_key_hash *
-hash_of_set(CsmMap *map, CsmKeySet set)
+/* The hashes in which a set's keys stand, beside accounts and loose keys. */
+#define HASHES_A_SET 2
+
+static void
+hashes_of_set(CsmMap *map, CsmKeySet set, csm_key_hash **hashes)
 {
+	hashes[0] = hashes[1] = NULL;
 	switch (set)
 	{
 		case CSM_SET_ACCOUNTS:
 		case CSM_SET_ACCOUNTS_KNOWN:
-			return map->team_accounts;
+			hashes[0] = map->team_accounts;
+			break;
 		case CSM_SET_REQUESTERS:
-			return map->persons;
+			hashes[0] = map->persons;
+			hashes[1] = map->team_persons;
+			break;
 		case CSM_SET_HOUSEHOLDS:
-			return map->households;
+			hashes[0] = map->households;
+			hashes[1] = map->team_households;
+			break;
 		case CSM_SET_ORGANIZATIONS:
-			return map->organizations;
+			hashes[0] = map->organizations;
+			break;
 		case CSM_SET_SHARED_CASES:
-			return map->shared_cases;
+			hashes[0] = map->shared_cases;
+			break;
 		default:
-			return NULL;
+			break;
 	}
 }
 
@@ -134,7 +145,8 @@ static const CsmKeySet party_sets[CSM_PARTY_KINDS] = {
 static int
 upper_bound(CsmMap *map, CsmKeySet set)
 {
-	csm_key_hash *hash = hash_of_set(map, set);
+	csm_key_hash *hashes[HASHES_A_SET];
+	int			bound = 1 + map->npartners + map->ncontacts;
 
 	if (set == CSM_SET_PARTIES)
 	{
@@ -144,8 +156,12 @@ upper_bound(CsmMap *map, CsmKeySet set)
 			n += upper_bound(map, party_sets[kind]);
 		return n;
 	}
-	return (is_account_set(set) ? (int) map->accounts->members : 0) +
-		(hash ? (int) hash->members : 0) + 1 + map->npartners + map->ncontacts;
+	if (is_account_set(set))
+		bound += (int) map->accounts->members;
+	hashes_of_set(map, set, hashes);
+	for (int i = 0; i < HASHES_A_SET; i++)
+		bound += hashes[i] ? (int) hashes[i]->members : 0;
+	return bound;
 }
 
 static int
@@ -196,9 +212,7 @@ collect_accounts(CsmMap *map, CsmKeySet set, CsmAction action, int64 *keys)
 static int
 collect(CsmMap *map, CsmKeySet set, CsmAction action, int64 *keys)
 {
-	csm_key_hash *hash = hash_of_set(map, set);
-	csm_key_iterator iter;
-	CsmKeyBits *entry;
+	csm_key_hash *hashes[HASHES_A_SET];
 	int			n;
 
 	if (set == CSM_SET_PARTIES)
@@ -206,16 +220,21 @@ collect(CsmMap *map, CsmKeySet set, CsmAction action, int64 *keys)
 	n = is_account_set(set)
 		? collect_accounts(map, set, action, keys)
 		: loose_keys(map, set, action, keys);
-	if (hash == NULL)
-		return n;
-	csm_key_start_iterate(hash, &iter);
-	while ((entry = csm_key_iterate(hash, &iter)) != NULL)
+	hashes_of_set(map, set, hashes);
+	for (int i = 0; i < HASHES_A_SET && hashes[i] != NULL; i++)
 	{
-		if (set != CSM_SET_ACCOUNTS_KNOWN && !bits_in_set(entry, action))
-			continue;
-		if (keys)
-			keys[n] = entry->id;
-		n++;
+		csm_key_iterator iter;
+		CsmKeyBits *entry;
+
+		csm_key_start_iterate(hashes[i], &iter);
+		while ((entry = csm_key_iterate(hashes[i], &iter)) != NULL)
+		{
+			if (set != CSM_SET_ACCOUNTS_KNOWN && !bits_in_set(entry, action))
+				continue;
+			if (keys)
+				keys[n] = entry->id;
+			n++;
+		}
 	}
 	return n;
 }
@@ -278,28 +297,18 @@ csm_map_keys(CsmMap *map, CsmKeySet set, CsmAction action, const int64 **keys)
 bool
 csm_map_has_key(CsmMap *map, CsmKeySet set, CsmAction action, int64 key)
 {
-	csm_key_hash *hash = hash_of_set(map, set);
-	int64		loose[2];
 	const int64 *keys;
 	int			n;
 
+	/* Accounts can be many: no array for a look-up. */
 	if (is_account_set(set))
 	{
 		const CsmAccount *account = csm_acc_lookup(map->accounts, key);
 
 		if (account != NULL && account_in_set(map, account, set, action))
 			return true;
-		if (hash == NULL)
+		if (set == CSM_SET_COUNTERPARTIES || map->team_accounts->members == 0)
 			return false;
-	}
-	if (hash != NULL)
-	{
-		const CsmKeyBits *entry = csm_key_lookup(hash, key);
-
-		if (entry != NULL && (set == CSM_SET_ACCOUNTS_KNOWN || bits_in_set(entry, action)))
-			return true;
-		return set == CSM_SET_REQUESTERS &&
-			loose_keys(map, set, action, loose) == 1 && loose[0] == key;
 	}
 	n = csm_map_keys(map, set, action, &keys);
 	return bsearch(&key, keys, n, sizeof(int64), compare_ids) != NULL;

@@ -227,6 +227,8 @@ csm_map_load(CsmMap *map, TimestampTz now)
 	loader.now = now;
 	map->accounts = csm_acc_create(map->context, 64, NULL);
 	map->team_accounts = csm_key_create(map->context, 8, NULL);
+	map->team_persons = csm_key_create(map->context, 8, NULL);
+	map->team_households = csm_key_create(map->context, 8, NULL);
 	map->persons = csm_key_create(map->context, 8, NULL);
 	map->households = csm_key_create(map->context, 8, NULL);
 	map->organizations = csm_key_create(map->context, 8, NULL);

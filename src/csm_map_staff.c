@@ -84,7 +84,7 @@ take_household_of_team(HeapTuple tuple, TupleDesc desc, void *arg)
 
 	csm_heed_change(loader, tuple, desc, 3);
 	if (csm_get_bool(tuple, desc, 2))
-		csm_key_entry(loader->map->persons, csm_get_id(tuple, desc, 1), loader->branch_bits);
+		csm_key_entry(loader->map->team_persons, csm_get_id(tuple, desc, 1), loader->branch_bits);
 }
 
 typedef struct TeamTarget
@@ -140,11 +140,11 @@ load_team(Loader *loader, CsmActionBits b2b, CsmActionBits b2c)
 		if (target->account_id != 0)
 			csm_key_entry(map->team_accounts, target->account_id, loader->branch_bits);
 		if (target->user_id != 0)
-			csm_key_entry(map->persons, target->user_id, loader->branch_bits);
+			csm_key_entry(map->team_persons, target->user_id, loader->branch_bits);
 		if (target->household_id != 0)
 		{
 			csm_watch_key(loader, CSM_SIGNAL_HOUSEHOLD, target->household_id);
-			csm_key_entry(map->households, target->household_id, loader->branch_bits);
+			csm_key_entry(map->team_households, target->household_id, loader->branch_bits);
 			csm_load_query(loader, members, target->household_id, take_household_of_team);
 		}
 	}

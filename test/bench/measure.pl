@@ -452,7 +452,10 @@ if ($extras)
 	# An unrestricted search by a superuser.
 	for my $shape ('text rare', 'text common', 'substring')
 	{
-		my $free = median(map { explain({ person => 0, reach => 'agent' }, 'bare', $reads{$shape}->({}, 'bare'))->{total} } 1 .. $repeat);
+		# with and without the tenant, whose index gives the order
+		my $agent = { person => 0, reach => 'agent' };
+		my ($free) = sort { $a <=> $b }
+			map { my $v = $_; median(map { explain($agent, $v, $reads{$shape}->($agent, $v))->{total} } 1 .. $repeat) } qw(bare tenant);
 		for my $cell (grep { $_->{shape} eq $shape && !$_->{variants}{ours}{failed} && $_->{reach} ne 'nobody' } @results)
 		{
 			$cell->{unrestricted} = $free;
