@@ -45,6 +45,7 @@ typedef struct StatementKey
 	TransactionId xmin;
 	TransactionId xmax;
 	uint32		xcnt;
+	int32		subxcnt;		/* of a standby: there xcnt is 0 */
 	CommandId	curcid;
 } StatementKey;
 
@@ -72,12 +73,14 @@ statement_key(StatementKey *key)
 		key->xmin = snapshot->xmin;
 		key->xmax = snapshot->xmax;
 		key->xcnt = snapshot->xcnt;
+		key->subxcnt = snapshot->subxcnt;
 		key->curcid = snapshot->curcid;
 	}
 	else
 	{
 		key->xmin = key->xmax = InvalidTransactionId;
 		key->xcnt = 0;
+		key->subxcnt = 0;
 		key->curcid = InvalidCommandId;
 	}
 }
@@ -87,7 +90,8 @@ same_statement(const StatementKey *a, const StatementKey *b)
 {
 	return a->started == b->started && a->generation == b->generation &&
 		a->lxid == b->lxid && a->role == b->role && a->xmin == b->xmin &&
-		a->xmax == b->xmax && a->xcnt == b->xcnt && a->curcid == b->curcid;
+		a->xmax == b->xmax && a->xcnt == b->xcnt &&
+		a->subxcnt == b->subxcnt && a->curcid == b->curcid;
 }
 
 void

@@ -164,14 +164,20 @@ take_organization_change(HeapTuple tuple, TupleDesc desc, void *arg)
 	csm_heed_change((Loader *) arg, tuple, desc, 1);
 }
 
-/* The walk ends where a branch is excluded; UNION ends it on a circle. */
+/* Each membership's subtree less its excluded subtrees; UNION ends a circle. */
 #define ORGANIZATIONS_BELOW \
-	" t(id, excluded) AS (" \
-	"   SELECT id, excluded FROM seed WHERE id <> ALL (excluded)" \
+	" gone(seed, id) AS (" \
+	"   SELECT seed, unnest(excluded) FROM seeds" \
 	"  UNION" \
-	"   SELECT o.id, t.excluded FROM t JOIN csm.service_organizations o ON o.parent_id = t.id" \
-	"   WHERE o.tenant_id = $2 AND o.id <> ALL (t.excluded))" \
-	" SELECT DISTINCT id FROM t"
+	"   SELECT g.seed, o.id FROM gone g JOIN csm.service_organizations o ON o.parent_id = g.id" \
+	"   WHERE o.tenant_id = $2)," \
+	" t(seed, id) AS (" \
+	"   SELECT seed, id FROM seeds" \
+	"  UNION" \
+	"   SELECT t.seed, o.id FROM t JOIN csm.service_organizations o ON o.parent_id = t.id" \
+	"   WHERE o.tenant_id = $2)" \
+	" SELECT DISTINCT t.id FROM t WHERE NOT EXISTS" \
+	"   (SELECT FROM gone g WHERE g.seed = t.seed AND g.id = t.id)"
 
 static void
 load_organizations(Loader *loader, int64 own_organization)
@@ -180,12 +186,12 @@ load_organizations(Loader *loader, int64 own_organization)
 		"SELECT min(csm_private.next_change(valid_during, $3)) FROM csm.service_organization_members"
 		" WHERE user_id = $1 AND tenant_id = $2";
 	static const char memberships[] =
-		"WITH RECURSIVE seed AS ("
-		"   SELECT m.service_organization_id AS id, m.excluded FROM csm.service_organization_members m"
+		"WITH RECURSIVE seeds AS ("
+		"   SELECT m.id AS seed, m.service_organization_id AS id, m.excluded FROM csm.service_organization_members m"
 		"   WHERE m.user_id = $1 AND m.tenant_id = $2 AND csm_private.is_valid(m.valid_during, $3)),"
 		ORGANIZATIONS_BELOW;
 	static const char assigned[] =
-		"WITH RECURSIVE seed AS (SELECT $1 AS id, '{}'::bigint[] AS excluded WHERE $3 IS NOT NULL),"
+		"WITH RECURSIVE seeds AS (SELECT 0::bigint AS seed, $1 AS id, '{}'::bigint[] AS excluded WHERE $3 IS NOT NULL),"
 		ORGANIZATIONS_BELOW;
 
 	csm_watch_key(loader, CSM_SIGNAL_ORGANIZATION, loader->map->tenant_id);

@@ -105,9 +105,9 @@ pin_settings(void)
 	return level;
 }
 
-uint64
-csm_spi_query(const char *sql, int nargs, const Oid *argtypes,
-			  const Datum *values, const char *nulls, CsmTupleFn fn, void *arg)
+static uint64
+run(const char *sql, int nargs, const Oid *argtypes, const Datum *values,
+	const char *nulls, bool latest, CsmTupleFn fn, void *arg)
 {
 	Oid			saved_user;
 	int			saved_context;
@@ -124,7 +124,7 @@ csm_spi_query(const char *sql, int nargs, const Oid *argtypes,
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 
-	snapshot = reading_snapshot();
+	snapshot = latest ? GetLatestSnapshot() : reading_snapshot();
 	PushActiveSnapshot(snapshot);
 	result = SPI_execute_snapshot(kept_plan(sql, nargs, argtypes), (Datum *) values, nulls,
 								  GetActiveSnapshot(), InvalidSnapshot, true, false, 0);
@@ -140,4 +140,19 @@ csm_spi_query(const char *sql, int nargs, const Oid *argtypes,
 	SetUserIdAndSecContext(saved_user, saved_context);
 	AtEOXact_GUC(true, level);
 	return rows;
+}
+
+uint64
+csm_spi_query(const char *sql, int nargs, const Oid *argtypes,
+			  const Datum *values, const char *nulls, CsmTupleFn fn, void *arg)
+{
+	return run(sql, nargs, argtypes, values, nulls, false, fn, arg);
+}
+
+/* What is committed by now, whatever the transaction's own snapshot says. */
+uint64
+csm_spi_query_latest(const char *sql, int nargs, const Oid *argtypes,
+					 const Datum *values, const char *nulls, CsmTupleFn fn, void *arg)
+{
+	return run(sql, nargs, argtypes, values, nulls, true, fn, arg);
 }

@@ -20,6 +20,9 @@ typedef void (*CsmTupleFn) (HeapTuple tuple, TupleDesc desc, void *arg);
 extern uint64 csm_spi_query(const char *sql, int nargs, const Oid *argtypes,
 							const Datum *values, const char *nulls,
 							CsmTupleFn fn, void *arg);
+extern uint64 csm_spi_query_latest(const char *sql, int nargs, const Oid *argtypes,
+							const Datum *values, const char *nulls,
+							CsmTupleFn fn, void *arg);
 
 /* Will csm_spi_query read what others committed until now? */
 extern bool csm_spi_latest(void);

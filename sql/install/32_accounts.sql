@@ -133,6 +133,13 @@ COMMENT ON TABLE csm_private.tree_moves IS 'One row a tenant, written by every m
 COMMENT ON COLUMN csm_private.tree_moves.tenant_id IS 'The tenant';
 COMMENT ON COLUMN csm_private.tree_moves.moves IS 'How many times accounts were moved';
 
+CREATE FUNCTION csm_private.tree_is_current(tenant bigint) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_tree_is_current' LANGUAGE c VOLATILE STRICT;
+ALTER FUNCTION csm_private.tree_is_current(bigint) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.tree_is_current(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION csm_private.tree_is_current(bigint) IS
+'Whether the transaction sees the tenant''s account tree as it is now; always true under READ COMMITTED';
+
 CREATE FUNCTION csm_private.accounts_before() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -140,6 +147,7 @@ AS $$
 DECLARE
     -- 0x63736D is "csm": keeps these locks apart from an application's own.
     lock_class CONSTANT integer := 6517613;
+    stale boolean := false;
 BEGIN
     IF csm_private.restoring() THEN
         RETURN NEW;
@@ -157,6 +165,8 @@ BEGIN
             NEW.root_id := NEW.id;
         ELSE
             PERFORM pg_advisory_xact_lock_shared(lock_class, hashint8(NEW.tenant_id));
+            stale := current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
+                AND NOT csm_private.tree_is_current(NEW.tenant_id);
         END IF;
     ELSIF NEW.parent_id IS DISTINCT FROM OLD.parent_id OR NEW.id <> OLD.id OR NEW.tenant_id <> OLD.tenant_id THEN
         IF NEW.id <> OLD.id OR NEW.tenant_id <> OLD.tenant_id THEN
@@ -165,9 +175,15 @@ BEGIN
         PERFORM pg_advisory_xact_lock(lock_class, hashint8(NEW.tenant_id));
         INSERT INTO csm_private.tree_moves AS m (tenant_id, moves) VALUES (NEW.tenant_id, 1)
             ON CONFLICT ON CONSTRAINT tree_moves_pkey DO UPDATE SET moves = m.moves + 1;
+        stale := current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
+            AND NOT csm_private.tree_is_current(NEW.tenant_id);
     ELSIF pg_trigger_depth() < 2 THEN
         NEW.path := OLD.path;
         NEW.root_id := OLD.root_id;
+    END IF;
+    IF stale THEN
+        RAISE EXCEPTION 'could not serialize access due to a concurrent change of the account tree'
+            USING ERRCODE = '40001', HINT = 'The transaction might succeed if retried.';
     END IF;
     RETURN NEW;
 END $$;

@@ -68,8 +68,9 @@ CREATE POLICY household_members_write ON csm.household_members FOR ALL TO csm_ag
     USING (csm.all_in(tenant_id, 'b2c', 'person_manage'));
 CREATE POLICY representations_write ON csm.representations FOR ALL TO csm_agent, csm_admin
     USING (csm.all_in(tenant_id, 'b2c', 'person_manage'));
-GRANT SELECT ON csm.households, csm.household_members, csm.representations
-    TO csm_portal, csm_agent, csm_reporter, csm_admin;
+GRANT SELECT ON csm.households, csm.household_members, csm.representations TO csm_portal, csm_agent, csm_admin;
+GRANT SELECT ON csm.household_members, csm.representations TO csm_reporter;
+GRANT SELECT (id, tenant_id) ON csm.households TO csm_reporter;
 GRANT INSERT, UPDATE, DELETE ON csm.households, csm.household_members, csm.representations TO csm_agent, csm_admin;
 
 COMMENT ON TABLE csm.households IS 'Consumers who live together; the head, himself a current member, speaks for current members (V6)';

@@ -51,8 +51,14 @@ BEGIN
     END IF;
     IF c.branch = 'b2b' THEN
         IF c.requester_id = me THEN
-            IF NOT (csm.opener_allows(me, 'b2b', c.account_id, 'case_create')
-                    OR csm.account_allows(c.account_id, 'case_create')) THEN
+            -- V4 lets a partner's contact see what he opened; to open for a
+            -- customer he needs the right on that account.
+            IF NOT (csm.account_allows(c.account_id, 'case_create')
+                    OR csm.opener_allows(me, 'b2b', c.account_id, 'case_create')
+                       AND EXISTS (SELECT FROM csm.contacts k
+                                   WHERE k.user_id = me AND k.account_id = c.account_id AND k.tenant_id = c.tenant_id
+                                     AND k.login_enabled
+                                     AND (k.valid_during IS NULL OR k.valid_during @> at_time))) THEN
                 RETURN false;
             END IF;
         ELSIF NOT csm.account_allows(c.account_id, 'case_create')

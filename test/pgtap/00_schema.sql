@@ -19,7 +19,7 @@ INSERT INTO expected VALUES
     ('account_team', 'id,tenant_id', 'account_id, user_id, household_id, member_id, responsibility text, valid_during tstzrange'),
     ('groups', 'id,tenant_id', 'id, name text, parent_id'),
     ('group_members', 'group_id,user_id,tenant_id', 'group_id, user_id'),
-    ('service_organizations', 'id,tenant_id', 'id, name text, parent_id, path ltree'),
+    ('service_organizations', 'id,tenant_id', 'id, name text, parent_id'),
     ('service_organization_members', 'id,tenant_id', 'service_organization_id, user_id, excluded bigint[], valid_during tstzrange'),
     ('roles', 'role,tenant_id', 'role text, kind text, user_class text'),
     ('role_permissions', 'role,tenant_id,action,reach', 'role text, action text, reach text'),

@@ -12,7 +12,7 @@ INSERT INTO matrix VALUES
     ('csm.accounts', '', 's', 'sIU', 's', 'sIU'),
     ('csm.contacts', '', 's', 'siud', 's', 'siud'),
     ('csm.account_relationships', '', 's', 'siud', 's', 'siud'),
-    ('csm.households', '', 's', 'siud', 's', 'siud'),
+    ('csm.households', '', 's', 'siud', 'S', 'siud'),
     ('csm.household_members', '', 's', 'siud', 's', 'siud'),
     ('csm.representations', '', 's', 'siud', 's', 'siud'),
     ('csm.service_organizations', '', '', 's', 's', 'siud'),
@@ -64,6 +64,7 @@ FROM (VALUES
     ('csm_agent', 'csm.case_entries', 'INSERT', 'case_id body visibility idempotency_key'),
     ('csm_agent', 'csm.case_parties', 'UPDATE', 'capabilities valid_during'),
     ('csm_reporter', 'csm.users', 'SELECT', 'id tenant_id language time_zone enabled created_at'),
+    ('csm_reporter', 'csm.households', 'SELECT', 'id tenant_id'),
     ('csm_admin', 'csm.tenants', 'UPDATE', 'name settings')
 ) v(role_name, tab, privilege, columns);
 SELECT is_empty($$ SELECT c FROM unnest('{id,tenant_id,number,branch,state_class,requester_id,opened_by,account_id,opened_at,submitted_at,closed_at,search}'::text[]) c
