@@ -293,9 +293,23 @@ named_by_key(IndexOptInfo *index)
 	return false;
 }
 
+/* How many rows the query wants in the end; 0 where it says nothing. */
+static double
+wanted_rows(PlannerInfo *root)
+{
+	Node	   *limit = root->parse->limitCount;
+
+	if (root->limit_tuples > 0)
+		return root->limit_tuples;
+	if (limit != NULL && IsA(limit, Const) && !((Const *) limit)->constisnull)
+		return (double) DatumGetInt64(((Const *) limit)->constvalue);
+	return 0;
+}
+
 /*
  * Weighs what the ids cost against the rows that need not be read.  A LIMIT is
- * met by walking an ordered index until enough rows have passed.
+ * met by walking an ordered index until enough rows have passed; behind a join
+ * or a grouping it may take more of them, but not the whole table.
  */
 static bool
 worth_an_index(PlannerInfo *root, IndexOptInfo *index, int n, double share)
@@ -308,8 +322,8 @@ worth_an_index(PlannerInfo *root, IndexOptInfo *index, int n, double share)
 		return true;
 	if (bms_membership(root->all_baserels) == BMS_MULTIPLE && n > 1000)
 		return false;
-	if (root->limit_tuples > 0 && share > 0)
-		otherwise = Min(otherwise, root->limit_tuples / share * WALK_COST);
+	if (wanted_rows(root) > 0 && share > 0)
+		otherwise = Min(otherwise, wanted_rows(root) / share * WALK_COST);
 	return cost < otherwise;
 }
 
@@ -420,9 +434,9 @@ csm_access_support(PG_FUNCTION_ARGS)
 	{
 		SupportRequestCost *req = (SupportRequestCost *) raw;
 
-		/* Most arms end at a NULL key; the rest probe a hash table. */
+		/* Unpacking the row is most of it. */
 		req->startup = 0;
-		req->per_tuple = 0.4 * cpu_operator_cost;
+		req->per_tuple = 1.5 * cpu_operator_cost;
 		PG_RETURN_POINTER(req);
 	}
 	PG_RETURN_POINTER(NULL);

@@ -376,7 +376,7 @@ order_has_index(PlannerInfo *root, RelOptInfo *rel)
 
 /* Share of the rows that the policies let through, whoever wrote the query. */
 static Selectivity
-policy_share(RelOptInfo *rel)
+policy_share(PlannerInfo *root, RelOptInfo *rel)
 {
 	Selectivity share = 1.0;
 	ListCell   *cell;
@@ -385,7 +385,8 @@ policy_share(RelOptInfo *rel)
 	{
 		RestrictInfo *clause = lfirst_node(RestrictInfo, cell);
 
-		if (clause->security_level == 0 && clause->norm_selec >= 0)
+		/* Policies stand below the level of the query's own conditions. */
+		if (clause->security_level < root->qual_security_level && clause->norm_selec >= 0)
 			share *= clause->norm_selec;
 	}
 	return share;
@@ -412,7 +413,7 @@ index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess, Sel
 	double		fetched;
 	double		bitmap_cost;
 
-	if (policy_share(rel) * 2 < share)
+	if (policy_share(root, rel) * 2 < share)
 		return false;
 	if (guess * 3 >= share)
 		return true;
