@@ -30,9 +30,8 @@ check_symbols()
 check_scripts()
 {
     local found
-    found=$(grep -nE '^[[:space:]]*SET[[:space:]]' sql/install/*.sql sql/update/*.sql 2>/dev/null |
-        grep -vE 'SET[[:space:]]+(LOCAL|search_path)|[,=)]$' || true)
-    found+=$(grep -nE '^SET[[:space:]]+search_path.*;' sql/install/*.sql sql/update/*.sql 2>/dev/null || true)
+    # SET clauses of functions end without a semicolon, those of UPDATE are indented.
+    found=$(grep -nE '^SET[[:space:]].*;' sql/install/*.sql sql/update/*.sql 2>/dev/null | grep -v 'SET LOCAL' || true)
     [ -z "$found" ] || problem "SET without LOCAL in an extension script:"$'\n'"$found"
 }
 
@@ -47,9 +46,10 @@ JOIN pg_language l ON l.oid = f.prolang AND l.lanname = 'plpgsql'
 JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND d.deptype = 'e'
 JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'csm'
 -- a trigger function is checked with a table that uses it; one that no trigger uses is skipped
-LEFT JOIN LATERAL (SELECT DISTINCT tgrelid FROM pg_trigger t WHERE t.tgfoid = f.oid) u ON true
+LEFT JOIN LATERAL (SELECT tgrelid, max(max(tgnewtable)) OVER () AS new_rows, max(max(tgoldtable)) OVER () AS old_rows
+                   FROM pg_trigger t WHERE t.tgfoid = f.oid GROUP BY tgrelid) u ON true
 CROSS JOIN LATERAL plpgsql_check_function(f.oid, coalesce(u.tgrelid, 0), extra_warnings => false,
-                                          performance_warnings => false) c(line)
+                                          performance_warnings => false, newtable => u.new_rows, oldtable => u.old_rows) c(line)
 WHERE f.prorettype <> 'event_trigger'::regtype
   AND (f.prorettype <> 'trigger'::regtype OR u.tgrelid IS NOT NULL)
 SQL
