@@ -246,7 +246,8 @@ csm_load_relationships(Loader *loader)
 		" WHERE r.partner_account_id = $1 AND r.tenant_id = $2 AND $3 IS NOT NULL LIMIT 1) x";
 	static const char plain[] =
 		"SELECT scope = 'all', history_from, administers, csm_private.is_valid(valid_during, $3),"
-		" min(csm_private.next_change(valid_during, $3)), array_agg(customer_account_id), NULL::bigint[]"
+		" min(CASE WHEN valid_during IS NOT NULL THEN csm_private.next_change(valid_during, $3) END),"
+		" array_agg(customer_account_id), NULL::bigint[]"
 		" FROM csm.account_relationships"
 		" WHERE partner_account_id = $1 AND tenant_id = $2 AND type = 'partner_of' AND NOT include_descendants"
 		" GROUP BY 1, 2, 3, 4";

@@ -300,6 +300,13 @@ csm_map_has_key(CsmMap *map, CsmKeySet set, CsmAction action, int64 key)
 	const int64 *keys;
 	int			n;
 
+	if (set == CSM_SET_PARTIES)
+	{
+		int			kind = (int) (key % 8);
+
+		return kind >= 0 && kind < CSM_PARTY_KINDS &&
+			csm_map_has_key(map, party_sets[kind], action, key / 8);
+	}
 	/* Accounts can be many: no array for a look-up. */
 	if (is_account_set(set))
 	{

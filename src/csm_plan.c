@@ -227,26 +227,51 @@ all_in_selectivity(PlannerInfo *root, List *args, int varRelid, CsmMap *map, Csm
 }
 
 /*
- * Share of the rows that name a party of his: how many of the known keys are
- * his, of those rows that have any.
+ * Share of the rows that name a party of his: the most common keys one by one.
+ * One that is not listed is rarer than those; few of a person's many keys
+ * appear on any case, so a tenth of them is counted.
  */
 static double
 party_selectivity(PlannerInfo *root, Node *column, int varRelid, CsmMap *map, CsmAction action)
 {
 	VariableStatData vardata;
-	double		present = 0.1;
-	double		distinct;
-	bool		isdefault;
+	AttStatsSlot slot;
+	double		hit = 0.05;
+	int			matched = 0;
 	int			n = map ? csm_map_key_count(map, CSM_SET_PARTIES, action) : 0;
 
 	if (n == 0)
 		return 0;
 	examine_variable(root, column, varRelid, &vardata);
-	distinct = get_variable_numdistinct(&vardata, &isdefault);
 	if (HeapTupleIsValid(vardata.statsTuple))
-		present = 1 - ((Form_pg_statistic) GETSTRUCT(vardata.statsTuple))->stanullfrac;
+	{
+		double		present = 1 - ((Form_pg_statistic) GETSTRUCT(vardata.statsTuple))->stanullfrac;
+
+		hit = 0;
+		if (get_attstatsslot(&slot, vardata.statsTuple, STATISTIC_KIND_MCELEM, InvalidOid,
+							 ATTSTATSSLOT_VALUES | ATTSTATSSLOT_NUMBERS))
+		{
+			double		miss = 1;
+
+			for (int i = 0; i < slot.nvalues; i++)
+			{
+				if (csm_map_has_key(map, CSM_SET_PARTIES, action, DatumGetInt64(slot.values[i])))
+				{
+					miss *= 1 - slot.numbers[i];
+					matched++;
+				}
+			}
+			hit = 1 - miss;
+			/* Behind the frequencies stands the least of them. */
+			if (slot.nnumbers > slot.nvalues && n > matched)
+				hit += Min(0.1, 0.1 * (n - matched) * slot.numbers[slot.nvalues]);
+			free_attstatsslot(&slot);
+		}
+		hit *= present;
+	}
 	ReleaseVariableStats(vardata);
-	return present * Min(1.0, n / Max(distinct, 1.0));
+	CLAMP_PROBABILITY(hit);
+	return hit;
 }
 
 static double
