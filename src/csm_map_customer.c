@@ -84,6 +84,7 @@ take_account_ids(HeapTuple tuple, TupleDesc desc, void *arg)
 	array = DatumGetArrayTypeP(value);
 	n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	ids = (int64 *) ARR_DATA_PTR(array);
+	csm_expect_accounts(loader->map, n);
 	for (int i = 0; i < n; i++)
 		csm_account_entry(loader->map, ids[i])->bits |= loader->bits;
 }
@@ -208,6 +209,7 @@ take_relations(HeapTuple tuple, TupleDesc desc, void *arg)
 	array = DatumGetArrayTypeP(value);
 	n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	ids = (int64 *) ARR_DATA_PTR(array);
+	csm_expect_accounts(loader->map, n);
 	for (int i = 0; i < n; i++)
 		related_account(loader, ids[i], always, since, history);
 }

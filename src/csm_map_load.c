@@ -106,6 +106,16 @@ csm_account_entry(CsmMap *map, int64 id)
 	return account;
 }
 
+/* Room for so many more at once: growing step by step copies them again and again. */
+void
+csm_expect_accounts(CsmMap *map, int n)
+{
+	uint64		wanted = (map->accounts->members + (uint64) n) * 10 / 8;
+
+	if (wanted > map->accounts->size)
+		csm_acc_grow(map->accounts, wanted);
+}
+
 void
 csm_key_entry(csm_key_hash *hash, int64 id, const CsmActionBits *bits)
 {

@@ -72,6 +72,7 @@ extern void csm_watch_key(Loader *loader, CsmSignalKind kind, int64 key);
 /* Runs a query whose parameters are an id, the tenant and the instant. */
 extern uint64 csm_load_query(Loader *loader, const char *sql, int64 id, CsmTupleFn fn);
 extern CsmAccount *csm_account_entry(CsmMap *map, int64 id);
+extern void csm_expect_accounts(CsmMap *map, int n);
 extern void csm_key_entry(csm_key_hash *hash, int64 id, const CsmActionBits *bits);
 extern Role *csm_find_role(Loader *loader, const char *name);
 

@@ -367,7 +367,7 @@ CREATE TABLE csm.account_relationships (
         type WITH =, (coalesce(valid_during, tstzrange(NULL, NULL))) WITH &&)
 );
 CREATE INDEX account_relationships_partner_idx ON csm.account_relationships (partner_account_id)
-    INCLUDE (customer_account_id, type, scope, history_from, include_descendants, administers, valid_during);
+    INCLUDE (tenant_id, customer_account_id, type, scope, history_from, include_descendants, administers, valid_during);
 CREATE INDEX account_relationships_descendants_idx ON csm.account_relationships (partner_account_id) WHERE include_descendants;
 CREATE INDEX account_relationships_customer_idx ON csm.account_relationships (customer_account_id);
 SELECT csm_private.adopt_table('csm.account_relationships');
