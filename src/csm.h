@@ -198,6 +198,11 @@ extern int64 csm_identity_of_login(void);
 extern int	csm_action_from_name(const char *name, int len);	/* -1: unknown */
 extern int	csm_branch_from_name(const char *name, int len);	/* -1: unknown */
 
+/* csm_plan.c: share of a relation's rows that the policies let through */
+struct PlannerInfo;
+struct RelOptInfo;
+extern double csm_policy_share(struct PlannerInfo *root, struct RelOptInfo *rel);
+
 /* csm_actor.c */
 #define CSM_ACTOR_REQUESTER		0x001
 #define CSM_ACTOR_CUSTOMER		0x002

@@ -45,6 +45,7 @@
 #define WALK_COST		0.8		/* a row read through an ordered index and judged */
 #define FETCH_COST		0.7		/* a row fetched through a bitmap */
 #define ALWAYS_OFFERED	8		/* so few keys cost nothing worth a thought */
+#define MOST_OF_IT		0.5		/* share of rows above which no bitmap is worth planning */
 
 typedef struct Predicate
 {
@@ -284,6 +285,24 @@ selectivity(PlannerInfo *root, const Predicate *predicate, List *args, int varRe
 	return keys_selectivity(root, linitial(args), varRelid, map, predicate->set, action);
 }
 
+/* Share of the rows that the policies let through, whoever wrote the query. */
+double
+csm_policy_share(PlannerInfo *root, RelOptInfo *rel)
+{
+	double		share = 1.0;
+	ListCell   *cell;
+
+	foreach(cell, rel->baserestrictinfo)
+	{
+		RestrictInfo *clause = lfirst_node(RestrictInfo, cell);
+
+		/* Policies stand below the level of the query's own conditions. */
+		if (clause->security_level < root->qual_security_level && clause->norm_selec >= 0)
+			share *= clause->norm_selec;
+	}
+	return share;
+}
+
 /* --- index condition --- */
 
 /* Does the query name one row of the relation by an equality on its key? */
@@ -385,7 +404,8 @@ index_condition(SupportRequestIndexCondition *req, const Predicate *predicate, L
 		if (OidIsValid(equal) && get_opcode(equal) != F_INT8EQ)
 			equal = InvalidOid;
 	}
-	if (!OidIsValid(equal) || named_by_key(req->index))
+	if (!OidIsValid(equal) || named_by_key(req->index) ||
+		csm_policy_share(req->root, req->index->rel) > MOST_OF_IT)
 		return NIL;
 
 	map = csm_map_current();

@@ -374,24 +374,6 @@ order_has_index(PlannerInfo *root, RelOptInfo *rel)
 	return false;
 }
 
-/* Share of the rows that the policies let through, whoever wrote the query. */
-static Selectivity
-policy_share(PlannerInfo *root, RelOptInfo *rel)
-{
-	Selectivity share = 1.0;
-	ListCell   *cell;
-
-	foreach(cell, rel->baserestrictinfo)
-	{
-		RestrictInfo *clause = lfirst_node(RestrictInfo, cell);
-
-		/* Policies stand below the level of the query's own conditions. */
-		if (clause->security_level < root->qual_security_level && clause->norm_selec >= 0)
-			share *= clause->norm_selec;
-	}
-	return share;
-}
-
 /*
  * Is the text index the way to find this share of the rows?
  *
@@ -413,7 +395,7 @@ index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess, Sel
 	double		fetched;
 	double		bitmap_cost;
 
-	if (policy_share(root, rel) * 2 < share)
+	if (csm_policy_share(root, rel) * 2 < share)
 		return false;
 	if (guess * 3 >= share)
 		return true;
