@@ -6,6 +6,7 @@
 # the machine disturbs all of them.  Before it is measured, each variant must return the same rows as the first.
 #
 #   REACH=re SHAPE=re   only what matches     REPEAT=n   runs of a figure
+#   SAVE=name           write results/name.json and .md, also of a partial run
 #   VARIANTS=re         only these (ours any join union tenant bare policy_any policy_in policy_exists)
 #   EXTRAS=0|1          maps, identity switch, edge writes (default: when REACH and SHAPE are not set)
 #   PLANS=file          plans of ours and the fastest hand-written form where the ratio exceeds 1.1
@@ -664,11 +665,12 @@ for my $cell (sort { $b->{ratio} <=> $a->{ratio} } grep { $_->{plans} } @results
 		@{ delete $cell->{plans} };
 }
 close $plans;
-unless ($partial || $cases < 5_000_000)
+my $name = $ENV{SAVE} // ($partial || $cases < 5_000_000 ? '' : 'latest');
+if ($name ne '')
 {
 	my $folder = $ENV{BENCH_RESULTS};
 	mkdir $folder;
-	for ([ 'latest.json', $json->encode($report) ], [ 'latest.md', $md ])
+	for ([ "$name.json", $json->encode($report) ], [ "$name.md", $md ])
 	{
 		open my $file, '>', "$folder/$_->[0]" or die "$folder/$_->[0]: $!";
 		print $file $_->[1];
