@@ -42,7 +42,8 @@ SELECT c.id,
        extract(epoch FROM c.first_response_at - c.submitted_at)::bigint AS first_response_seconds,
        extract(epoch FROM c.resolved_at - c.submitted_at)::bigint AS resolve_seconds,
        extract(epoch FROM c.closed_at - c.submitted_at)::bigint AS close_seconds,
-       extract(epoch FROM coalesce(c.closed_at, statement_timestamp()) - c.opened_at)::bigint AS age_seconds
+       extract(epoch FROM CASE WHEN c.state_class IN ('closed', 'cancelled') THEN c.closed_at ELSE statement_timestamp() END
+           - c.opened_at)::bigint AS age_seconds
 FROM csm.cases c
 -- Every join is by the key of the other table: none adds or loses a case, and
 -- one whose columns are not asked for is not made.
@@ -98,4 +99,4 @@ COMMENT ON COLUMN csm_report.cases.updated_at IS 'Last change or entry';
 COMMENT ON COLUMN csm_report.cases.first_response_seconds IS 'Seconds from submission to the first response; NULL while there is none';
 COMMENT ON COLUMN csm_report.cases.resolve_seconds IS 'Seconds from submission to the last proposed solution; NULL while none stands';
 COMMENT ON COLUMN csm_report.cases.close_seconds IS 'Seconds from submission to closing; NULL while open';
-COMMENT ON COLUMN csm_report.cases.age_seconds IS 'Seconds from making to closing, or to now while open';
+COMMENT ON COLUMN csm_report.cases.age_seconds IS 'Seconds from making to closing, or to now while open; NULL when the time of closing is not known (imported cases)';
