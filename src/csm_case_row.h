@@ -21,7 +21,8 @@
 	X(assigned_group_id) X(assigned_to) X(parent_id) \
 	X(resolution_code) X(resolution_notes) X(needs_attention) X(attributes) X(search) \
 	X(idempotency_key) X(opened_at) X(submitted_at) X(resolved_at) X(closed_at) X(updated_at) \
-	X(first_response_at) X(reopen_count) X(reassignment_count)
+	X(first_response_at) X(reopen_count) X(reassignment_count) \
+	X(auto_close) X(escalated) X(follow_the_sun) X(major_state)
 
 typedef enum CsmCaseColumn
 {

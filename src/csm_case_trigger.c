@@ -52,13 +52,18 @@ static const CsmCaseColumn derived_columns[] = {
 	CASE_updated_at, CASE_first_response_at, CASE_reopen_count, CASE_reassignment_count
 };
 
+/* Derived by csm's own functions, which announce it. */
+static const CsmCaseColumn flag_columns[] = {
+	CASE_escalated, CASE_follow_the_sun, CASE_major_state
+};
+
 static const CsmCaseColumn work_columns[] = {
 	CASE_case_type, CASE_priority, CASE_impact, CASE_urgency, CASE_subject, CASE_description,
 	CASE_language, CASE_channel, CASE_household_id, CASE_counterparty_contact_id,
 	CASE_partner_account_id, CASE_partner_contact_id, CASE_internal_contact_id,
 	CASE_service_organization_id, CASE_product_id, CASE_asset_id, CASE_entitlement_id,
 	CASE_assigned_group_id, CASE_assigned_to, CASE_parent_id, CASE_resolution_code,
-	CASE_resolution_notes, CASE_needs_attention, CASE_attributes
+	CASE_resolution_notes, CASE_needs_attention, CASE_attributes, CASE_auto_close
 };
 
 /* ---- a new case ---- */
@@ -180,6 +185,9 @@ fill_defaults(CsmCaseRow *row, TimestampTz now)
 	set_if_null(row, CASE_needs_attention, BoolGetDatum(false));
 	set_if_null(row, CASE_reopen_count, Int32GetDatum(0));
 	set_if_null(row, CASE_reassignment_count, Int32GetDatum(0));
+	set_if_null(row, CASE_auto_close, BoolGetDatum(true));
+	set_if_null(row, CASE_escalated, BoolGetDatum(false));
+	set_if_null(row, CASE_follow_the_sun, BoolGetDatum(false));
 	set_if_null(row, CASE_opened_at, TimestampTzGetDatum(now));
 	set_if_null(row, CASE_updated_at, TimestampTzGetDatum(now));
 }
@@ -481,6 +489,7 @@ guard_update(TriggerData *data)
 	CsmCaseKeys keys;
 	const CsmIntent *act;
 	const CsmIntent *entry;
+	const CsmIntent *own;
 	const CsmMachine *machine;
 	const CsmState *from;
 	const CsmTransition *t = NULL;
@@ -505,14 +514,18 @@ guard_update(TriggerData *data)
 
 	act = csm_intent(CSM_INTENT_ACT, keys.id);
 	entry = csm_intent(CSM_INTENT_ENTRY, keys.id);
+	own = csm_intent(CSM_INTENT_SYSTEM, keys.id);
 	actors = act ? act->actors :
-		entry ? ANSWERING : csm_case_actors(&keys);
+		entry ? ANSWERING :
+		own ? CSM_ACTOR_SYSTEM : csm_case_actors(&keys);
 	if (actors == 0)
 		csm_report_verdict(CSM_NOT_PERMITTED, &before, NULL, NULL, "update", NULL, 0);
 
 	keep_fixed(&before, &after, actors);
 	for (int i = 0; i < (int) lengthof(derived_columns); i++)
 		csm_case_row_copy(&after, &before, derived_columns[i]);
+	for (int i = 0; own == NULL && i < (int) lengthof(flag_columns); i++)
+		csm_case_row_copy(&after, &before, flag_columns[i]);
 	state_given = csm_case_row_changed(&before, &after, CASE_state);
 
 	machine = csm_case_machine(&after);
@@ -535,7 +548,7 @@ guard_update(TriggerData *data)
 		t = meant_transition(&before, &after, machine, from, csm_case_state(&after, machine), actors);
 	if (t != NULL)
 		csm_transition_apply(t, actors, has_note, now, &before, &after);
-	if (act != NULL || entry != NULL)
+	if (act != NULL || entry != NULL || own != NULL)
 		csm_intent_met();
 
 	if (!csm_case_row_null(&before, CASE_assigned_to) && !csm_case_row_null(&after, CASE_assigned_to) &&

@@ -442,6 +442,22 @@ csm_begin_note(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+PG_FUNCTION_INFO_V1(csm_begin_system);
+
+/*
+ * csm_private.begin_system(case_id): the next change of the case is csm's own.
+ * It is judged as the system's, and may write derived flags.
+ */
+Datum
+csm_begin_system(PG_FUNCTION_ARGS)
+{
+	CsmIntent	intent = {.kind = CSM_INTENT_SYSTEM};
+
+	intent.case_id = PG_GETARG_INT64(0);
+	csm_intent_set(&intent);
+	PG_RETURN_VOID();
+}
+
 PG_FUNCTION_INFO_V1(csm_begin_open);
 
 /* csm_private.begin_open(draft, idempotency_key): about the next new case. */

@@ -21,7 +21,8 @@ typedef enum CsmIntentKind
 	CSM_INTENT_OPEN,			/* csm.open_case: draft, idempotency key */
 	CSM_INTENT_ACT,				/* csm.act: this action, judged for these actors */
 	CSM_INTENT_NOTE,			/* csm.act: its note, an entry without effects */
-	CSM_INTENT_ENTRY			/* a new entry touches its case */
+	CSM_INTENT_ENTRY,			/* a new entry touches its case */
+	CSM_INTENT_SYSTEM			/* csm's own function changes the case, as the system */
 } CsmIntentKind;
 
 #define CSM_MAX_KEY 200			/* characters of an idempotency key */

@@ -20,7 +20,7 @@
 #include "csm.h"
 #include "csm_spi.h"
 
-#define MAX_PLANS 64
+#define MAX_PLANS	128
 
 typedef struct KeptPlan
 {
@@ -155,4 +155,35 @@ csm_spi_query_latest(const char *sql, int nargs, const Oid *argtypes,
 					 const Datum *values, const char *nulls, CsmTupleFn fn, void *arg)
 {
 	return run(sql, nargs, argtypes, values, nulls, true, fn, arg);
+}
+
+uint64
+csm_spi_write(const char *sql, int nargs, const Oid *argtypes,
+			  const Datum *values, const char *nulls, CsmTupleFn fn, void *arg)
+{
+	Oid			saved_user;
+	int			saved_context;
+	int			level = NewGUCNestLevel();
+	int			result;
+	uint64		rows;
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	GetUserIdAndSecContext(&saved_user, &saved_context);
+	SetUserIdAndSecContext(csm_owner_oid(false),
+						   saved_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+
+	result = SPI_execute_plan(kept_plan(sql, nargs, argtypes), (Datum *) values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "unexpected result of a statement of csm: %s", SPI_result_code_string(result));
+	rows = SPI_processed;
+	for (uint64 i = 0; fn != NULL && SPI_tuptable != NULL && i < rows; i++)
+		fn(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, arg);
+
+	SPI_finish();
+	SetUserIdAndSecContext(saved_user, saved_context);
+	AtEOXact_GUC(true, level);
+	return rows;
 }

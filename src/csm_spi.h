@@ -1,6 +1,6 @@
 /*
  * csm_spi.h
- *	  The one way in which C code of csm reads tables.
+ *	  The one way in which C code of csm reads and writes tables.
  */
 #ifndef CSM_SPI_H
 #define CSM_SPI_H
@@ -21,6 +21,15 @@ extern uint64 csm_spi_query(const char *sql, int nargs, const Oid *argtypes,
 							const Datum *values, const char *nulls,
 							CsmTupleFn fn, void *arg);
 extern uint64 csm_spi_query_latest(const char *sql, int nargs, const Oid *argtypes,
+							const Datum *values, const char *nulls,
+							CsmTupleFn fn, void *arg);
+
+/*
+ * Runs a writing statement as csm_owner with a snapshot of its own; its
+ * triggers have run when it returns.  Same rule for the text; fn, which may be
+ * NULL, is called for each row of RETURNING.
+ */
+extern uint64 csm_spi_write(const char *sql, int nargs, const Oid *argtypes,
 							const Datum *values, const char *nulls,
 							CsmTupleFn fn, void *arg);
 

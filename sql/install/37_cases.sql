@@ -49,6 +49,10 @@ CREATE TABLE csm.cases (
     first_response_at timestamptz,
     reopen_count integer NOT NULL DEFAULT 0,
     reassignment_count integer NOT NULL DEFAULT 0,
+    auto_close boolean NOT NULL DEFAULT true,
+    escalated boolean NOT NULL DEFAULT false,
+    follow_the_sun boolean NOT NULL DEFAULT false,
+    major_state text,
     CONSTRAINT cases_pkey PRIMARY KEY (id, tenant_id),
     CONSTRAINT cases_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES csm.tenants (id),
     CONSTRAINT cases_type_fkey FOREIGN KEY (case_type, tenant_id) REFERENCES csm.case_types (case_type, tenant_id),
@@ -82,7 +86,8 @@ CREATE TABLE csm.cases (
         AND length(resolution_code) <= 100 AND length(channel) BETWEEN 1 AND 40 AND length(language) <= 63
         AND length(idempotency_key) <= 200 AND length(number) BETWEEN 1 AND 40),
     CONSTRAINT cases_attributes_check CHECK (jsonb_typeof(attributes) = 'object' AND pg_column_size(attributes) <= 65536),
-    CONSTRAINT cases_self_check CHECK (parent_id <> id)
+    CONSTRAINT cases_self_check CHECK (parent_id <> id),
+    CONSTRAINT cases_major_check CHECK (major_state IN ('proposed', 'accepted', 'rejected', 'cancelled'))
 );
 -- One index an arm of the rule below (the key of the predicate first, then the
 -- order in which lists are read), and the orders in which those who see all
@@ -221,6 +226,10 @@ COMMENT ON COLUMN csm.cases.updated_at IS 'Last change of the row or new entry';
 COMMENT ON COLUMN csm.cases.first_response_at IS 'First entry of staff that the customer can read';
 COMMENT ON COLUMN csm.cases.reopen_count IS 'How often a proposed solution was rejected';
 COMMENT ON COLUMN csm.cases.reassignment_count IS 'How often it changed hands after the first assignment';
+COMMENT ON COLUMN csm.cases.auto_close IS 'False: a proposed solution that nobody answers is not closed by time';
+COMMENT ON COLUMN csm.cases.escalated IS 'An escalation of the case is open; kept by csm.escalations';
+COMMENT ON COLUMN csm.cases.follow_the_sun IS 'The customer spoke on a case of priority 1 or 2, or it was escalated: worked on around the clock';
+COMMENT ON COLUMN csm.cases.major_state IS 'proposed, accepted, rejected or cancelled as a major case; NULL for an ordinary case';
 COMMENT ON TABLE csm.case_parties IS 'A case shared with a person or an account (V7)';
 COMMENT ON COLUMN csm.case_parties.id IS 'Identity, unique in the database';
 COMMENT ON COLUMN csm.case_parties.tenant_id IS 'Tenant of the row';

@@ -55,6 +55,11 @@ AS 'MODULE_PATHNAME', 'csm_begin_act' LANGUAGE c VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION csm_private.begin_act(csm.cases, text, text) IS
 'Judges an action (42501, 22023, SM004, SM002) and announces it; returns the note to write, NULL for none';
 
+CREATE FUNCTION csm_private.begin_system(case_id bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'csm_begin_system' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION csm_private.begin_system(bigint) IS
+'Announces that the next change of the case is csm''s own: judged as the system''s, and it may write escalated, follow_the_sun and major_state';
+
 CREATE FUNCTION csm_private.begin_note(case_id bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'csm_begin_note' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION csm_private.begin_note(bigint) IS
@@ -101,6 +106,7 @@ BEGIN
         'csm_private.begin_open(boolean, text)',
         'csm_private.end_open(csm.cases)',
         'csm_private.begin_act(csm.cases, text, text)',
+        'csm_private.begin_system(bigint)',
         'csm_private.begin_note(bigint)',
         'csm_private.begin_entry(bigint, text, text, bigint)',
         'csm_private.entry_is_note(bigint)',
