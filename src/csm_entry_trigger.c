@@ -244,15 +244,17 @@ guard_entry(TriggerData *data)
 		return import_entry(&row, &c, author_id);
 	}
 
-	map = csm_map_current();
-	system = csm_acts_as_system();
+	note = csm_intent(CSM_INTENT_NOTE, case_id);
+	note_entry_id = 0;
+	system = note != NULL && note->as_system;
+	map = system ? NULL : csm_map_current();
+	if (!system)
+		system = csm_acts_as_system();
 	if (map != NULL)
 		author_id = csm_map_user(map);
 	put(&row, "created_at", TimestampTzGetDatum(GetCurrentTimestamp()));
 	read_case(&c, get_id(&row, "tenant_id"), case_id, author_id);
 
-	note = csm_intent(CSM_INTENT_NOTE, case_id);
-	note_entry_id = 0;
 	if (!c.found && system)
 		return finish(&row);	/* the foreign key names the case that is missing */
 	if (!c.found || (!system && note == NULL &&
@@ -276,7 +278,7 @@ guard_entry(TriggerData *data)
 	put_author(&row, author_id);
 	if (map != NULL || get_text(&row, "author_name") == NULL)
 		put_text(&row, "author_name", c.author_name ? c.author_name : "system");
-	put_text(&row, "side", csm_side_name(csm_case_side(&c.keys)));
+	put_text(&row, "side", csm_side_name(system ? CSM_SIDE_OPERATOR : csm_case_side(&c.keys)));
 	return finish(&row);
 }
 

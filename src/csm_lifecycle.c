@@ -388,9 +388,9 @@ csm_transition_apply(const CsmTransition *t, uint32 actors, bool has_note, Times
 PG_FUNCTION_INFO_V1(csm_begin_act);
 
 /*
- * csm_private.begin_act(c csm.cases, action text, note text): judges the
- * action and announces it.  Returns the note to write: the caller's, else what
- * the transition's effects offer, else null.
+ * csm_private.begin_act(c csm.cases, action text, note text, as_system
+ * boolean): judges the action and announces it.  Returns the note to write: the
+ * caller's, else what the transition's effects offer, else null.
  */
 Datum
 csm_begin_act(PG_FUNCTION_ARGS)
@@ -409,7 +409,7 @@ csm_begin_act(PG_FUNCTION_ARGS)
 	csm_case_row_open_argument(&row, PG_GETARG_HEAPTUPLEHEADER(0));
 	csm_case_row_keys(&row, &keys);
 	intent.case_id = keys.id;
-	intent.actors = csm_case_actors(&keys);
+	intent.actors = PG_GETARG_BOOL(3) ? CSM_ACTOR_SYSTEM : csm_case_actors(&keys);
 	strlcpy(intent.action, action, sizeof(intent.action));
 
 	machine = csm_case_machine(&row);
@@ -431,13 +431,14 @@ csm_begin_act(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(csm_begin_note);
 
-/* csm_private.begin_note(case_id): the next entry is the note of an act. */
+/* csm_private.begin_note(case_id, as_system): the next entry is the note of an act. */
 Datum
 csm_begin_note(PG_FUNCTION_ARGS)
 {
 	CsmIntent	intent = {.kind = CSM_INTENT_NOTE};
 
 	intent.case_id = PG_GETARG_INT64(0);
+	intent.as_system = PG_GETARG_BOOL(1);
 	csm_intent_set(&intent);
 	PG_RETURN_VOID();
 }

@@ -34,6 +34,7 @@ typedef struct CsmIntent
 	char		action[NAMEDATALEN];
 	uint32		actors;
 	bool		has_note;		/* ACT: a note will be written */
+	bool		as_system;		/* NOTE: the system's, whoever runs csm's function */
 	bool		draft;			/* OPEN */
 	char		key[CSM_MAX_KEY * 4 + 1];	/* OPEN; empty: none */
 	CsmSide		side;			/* ENTRY: who wrote */

@@ -3,81 +3,81 @@
 -- All are ordinary triggers: rows that a subscription applies were judged
 -- where they were written.
 
-CREATE FUNCTION csm_private.case_guard() RETURNS trigger
+CREATE OR REPLACE FUNCTION csm_private.case_guard() RETURNS trigger
 AS 'MODULE_PATHNAME', 'csm_case_guard' LANGUAGE c;
 COMMENT ON FUNCTION csm_private.case_guard() IS
 'Trigger of csm.cases: fills in a new case, judges every change by the machine of the case type (42501, SM002, SM003, SM004), refuses DELETE and TRUNCATE';
 
-CREATE FUNCTION csm_private.entry_guard() RETURNS trigger
+CREATE OR REPLACE FUNCTION csm_private.entry_guard() RETURNS trigger
 AS 'MODULE_PATHNAME', 'csm_entry_guard' LANGUAGE c;
 COMMENT ON FUNCTION csm_private.entry_guard() IS
 'Trigger of csm.case_entries: author, name, side, branch and time of a new entry; SM004 on a closed case';
 
-CREATE FUNCTION csm_private.append_only() RETURNS trigger
+CREATE OR REPLACE FUNCTION csm_private.append_only() RETURNS trigger
 AS 'MODULE_PATHNAME', 'csm_append_only' LANGUAGE c;
 COMMENT ON FUNCTION csm_private.append_only() IS
 'Trigger that refuses UPDATE, DELETE and TRUNCATE for everybody (42501)';
 
-CREATE FUNCTION csm_private.case_actors(c csm.cases) RETURNS text[]
+CREATE OR REPLACE FUNCTION csm_private.case_actors(c csm.cases) RETURNS text[]
 AS 'MODULE_PATHNAME', 'csm_case_actors_sql' LANGUAGE c STABLE STRICT;
 COMMENT ON FUNCTION csm_private.case_actors(csm.cases) IS
 'Relations of the current person to the case, as case_transitions.actors names them; empty for none';
 
-CREATE FUNCTION csm_private.acts_as_system() RETURNS boolean
+CREATE OR REPLACE FUNCTION csm_private.acts_as_system() RETURNS boolean
 AS 'MODULE_PATHNAME', 'csm_acts_as_system_sql' LANGUAGE c STABLE;
 COMMENT ON FUNCTION csm_private.acts_as_system() IS
 'True for a write without identity by a role that row security does not bind';
 
-CREATE FUNCTION csm_private.importing() RETURNS boolean
+CREATE OR REPLACE FUNCTION csm_private.importing() RETURNS boolean
 AS 'MODULE_PATHNAME', 'csm_importing_sql' LANGUAGE c STABLE;
 COMMENT ON FUNCTION csm_private.importing() IS
 'True while a superuser loads history with csm.importing = on';
 
-CREATE FUNCTION csm_private.machine_type(tenant_id bigint, case_type text) RETURNS text
+CREATE OR REPLACE FUNCTION csm_private.machine_type(tenant_id bigint, case_type text) RETURNS text
 AS 'MODULE_PATHNAME', 'csm_machine_type' LANGUAGE c STABLE STRICT;
 COMMENT ON FUNCTION csm_private.machine_type(bigint, text) IS
 'The type whose states and transitions hold for a case type: itself or its nearest ancestor that has states; NULL for an unknown type';
 
 -- What csm's functions announce to the triggers.  An announcement is memory of
 -- the backend, meets one write and ends with the transaction at the latest.
-CREATE FUNCTION csm_private.begin_open(draft boolean, idempotency_key text) RETURNS boolean
+CREATE OR REPLACE FUNCTION csm_private.begin_open(draft boolean, idempotency_key text) RETURNS boolean
 AS 'MODULE_PATHNAME', 'csm_begin_open' LANGUAGE c VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION csm_private.begin_open(boolean, text) IS
 'Announces a new case: as draft or not, with a key or NULL; error 22023 for an empty key or one longer than 200 characters';
 
-CREATE FUNCTION csm_private.end_open(c csm.cases) RETURNS csm.cases
+CREATE OR REPLACE FUNCTION csm_private.end_open(c csm.cases) RETURNS csm.cases
 AS 'MODULE_PATHNAME', 'csm_end_open' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION csm_private.end_open(csm.cases) IS
 'Ends the announcement of a new case that was not met; returns its argument';
 
-CREATE FUNCTION csm_private.begin_act(c csm.cases, action text, note text) RETURNS text
+CREATE OR REPLACE FUNCTION csm_private.begin_act(c csm.cases, action text, note text, as_system boolean) RETURNS text
 AS 'MODULE_PATHNAME', 'csm_begin_act' LANGUAGE c VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION csm_private.begin_act(csm.cases, text, text) IS
-'Judges an action (42501, 22023, SM004, SM002) and announces it; returns the note to write, NULL for none';
+COMMENT ON FUNCTION csm_private.begin_act(csm.cases, text, text, boolean) IS
+'Judges an action of the caller or, with as_system, of the system (42501, 22023, SM004, SM002) and announces it; returns the note to write, NULL for none';
 
-CREATE FUNCTION csm_private.begin_system(case_id bigint) RETURNS void
+CREATE OR REPLACE FUNCTION csm_private.begin_system(case_id bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'csm_begin_system' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION csm_private.begin_system(bigint) IS
 'Announces that the next change of the case is csm''s own: judged as the system''s, and it may write escalated, follow_the_sun and major_state';
 
-CREATE FUNCTION csm_private.begin_note(case_id bigint) RETURNS void
+CREATE OR REPLACE FUNCTION csm_private.begin_note(case_id bigint, as_system boolean) RETURNS void
 AS 'MODULE_PATHNAME', 'csm_begin_note' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION csm_private.begin_note(bigint) IS
-'Announces the note of an act: an entry that has no effects of its own';
+COMMENT ON FUNCTION csm_private.begin_note(bigint, boolean) IS
+'Announces the note of an act: an entry that has no effects of its own; with as_system it has no author';
 
-CREATE FUNCTION csm_private.begin_entry(case_id bigint, visibility text, side text, author_id bigint) RETURNS void
+CREATE OR REPLACE FUNCTION csm_private.begin_entry(case_id bigint, visibility text, side text, author_id bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'csm_begin_entry' LANGUAGE c VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION csm_private.begin_entry(bigint, text, text, bigint) IS
 'Announces what a new entry means for its case; author_id is NULL for the system';
 
-CREATE FUNCTION csm_private.entry_is_note(entry_id bigint) RETURNS boolean
+CREATE OR REPLACE FUNCTION csm_private.entry_is_note(entry_id bigint) RETURNS boolean
 AS 'MODULE_PATHNAME', 'csm_entry_is_note' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION csm_private.entry_is_note(bigint) IS
 'Whether the entry is the note of the act just taken';
 
 -- The author cannot write the case, so its owner does.  The row is locked by
 -- the UPDATE: of two comments at once, one waits.
-CREATE FUNCTION csm_private.entry_effects() RETURNS trigger
+CREATE OR REPLACE FUNCTION csm_private.entry_effects() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -105,9 +105,9 @@ BEGIN
         'csm_private.machine_type(bigint, text)',
         'csm_private.begin_open(boolean, text)',
         'csm_private.end_open(csm.cases)',
-        'csm_private.begin_act(csm.cases, text, text)',
+        'csm_private.begin_act(csm.cases, text, text, boolean)',
         'csm_private.begin_system(bigint)',
-        'csm_private.begin_note(bigint)',
+        'csm_private.begin_note(bigint, boolean)',
         'csm_private.begin_entry(bigint, text, text, bigint)',
         'csm_private.entry_is_note(bigint)',
         'csm_private.entry_effects()']::regprocedure[]
@@ -117,16 +117,16 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE TRIGGER cases_10_guard BEFORE INSERT OR UPDATE OR DELETE ON csm.cases
+CREATE OR REPLACE TRIGGER cases_10_guard BEFORE INSERT OR UPDATE OR DELETE ON csm.cases
     FOR EACH ROW EXECUTE FUNCTION csm_private.case_guard();
-CREATE TRIGGER cases_10_guard_truncate BEFORE TRUNCATE ON csm.cases
+CREATE OR REPLACE TRIGGER cases_10_guard_truncate BEFORE TRUNCATE ON csm.cases
     FOR EACH STATEMENT EXECUTE FUNCTION csm_private.case_guard();
 
-CREATE TRIGGER case_entries_10_guard BEFORE INSERT ON csm.case_entries
+CREATE OR REPLACE TRIGGER case_entries_10_guard BEFORE INSERT ON csm.case_entries
     FOR EACH ROW EXECUTE FUNCTION csm_private.entry_guard();
-CREATE TRIGGER case_entries_10_append_only BEFORE UPDATE OR DELETE ON csm.case_entries
+CREATE OR REPLACE TRIGGER case_entries_10_append_only BEFORE UPDATE OR DELETE ON csm.case_entries
     FOR EACH ROW EXECUTE FUNCTION csm_private.append_only();
-CREATE TRIGGER case_entries_10_append_only_truncate BEFORE TRUNCATE ON csm.case_entries
+CREATE OR REPLACE TRIGGER case_entries_10_append_only_truncate BEFORE TRUNCATE ON csm.case_entries
     FOR EACH STATEMENT EXECUTE FUNCTION csm_private.append_only();
-CREATE TRIGGER case_entries_20_effects AFTER INSERT ON csm.case_entries
+CREATE OR REPLACE TRIGGER case_entries_20_effects AFTER INSERT ON csm.case_entries
     FOR EACH ROW EXECUTE FUNCTION csm_private.entry_effects();

@@ -7,7 +7,7 @@
 
 -- Runs as the caller.  Nobody can name it: csm.open_case() holds it by its
 -- identity, and csm_private admits no role.
-CREATE FUNCTION csm_private.open_case_row(announced boolean, subject text, description text, case_type text, account_id bigint,
+CREATE OR REPLACE FUNCTION csm_private.open_case_row(announced boolean, subject text, description text, case_type text, account_id bigint,
     requester_id bigint, counterparty_account_id bigint, product_id bigint, asset_id bigint, priority integer,
     channel text, fields jsonb, idempotency_key text) RETURNS csm.cases
 LANGUAGE plpgsql VOLATILE
@@ -89,7 +89,7 @@ GRANT EXECUTE ON FUNCTION csm_private.open_case_row(boolean, text, text, text, b
 COMMENT ON FUNCTION csm_private.open_case_row(boolean, text, text, text, bigint, bigint, bigint, bigint, bigint, integer, text, jsonb, text) IS
 'Body of csm.open_case(): the INSERT with the caller''s rights, or the case that the key opened before';
 
-CREATE FUNCTION csm.open_case(subject text, description text DEFAULT NULL, case_type text DEFAULT 'case',
+CREATE OR REPLACE FUNCTION csm.open_case(subject text, description text DEFAULT NULL, case_type text DEFAULT 'case',
     account_id bigint DEFAULT NULL, requester_id bigint DEFAULT NULL, counterparty_account_id bigint DEFAULT NULL,
     product_id bigint DEFAULT NULL, asset_id bigint DEFAULT NULL, priority integer DEFAULT 4, channel text DEFAULT 'web',
     fields jsonb DEFAULT '{}', draft boolean DEFAULT false, idempotency_key text DEFAULT NULL) RETURNS csm.cases
@@ -102,8 +102,10 @@ END;
 COMMENT ON FUNCTION csm.open_case(text, text, text, bigint, bigint, bigint, bigint, bigint, integer, text, jsonb, boolean, text) IS
 'Opens a case with the caller''s rights and returns it. requester_id: the caller by default; account_id: his home account. fields: further columns by name (attributes, partner_account_id, partner_contact_id; staff also household_id, internal_contact_id, service_organization_id, counterparty_contact_id, impact, urgency, language, assigned_group_id, assigned_to, parent_id). draft: hidden from the counterparty until action submit. The same opener and idempotency_key return the first case. Errors: 42501 not permitted or a reference that does not exist or is hidden, 22023 unknown case type or field, 22004 subject null, 23514 value out of range, SM006 key used for another case';
 
-CREATE FUNCTION csm.act(case_id bigint, action text, note text DEFAULT NULL, fields jsonb DEFAULT '{}') RETURNS csm.cases
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+-- Both ways to take an action end here; the row is locked, so that of two who
+-- act at once the second is judged by what the first left.
+CREATE OR REPLACE FUNCTION csm_private.take_action(c csm.cases, action text, note text, fields jsonb, as_system boolean) RETURNS csm.cases
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -111,19 +113,9 @@ DECLARE
     settable CONSTANT text[] := '{subject,description,priority,impact,urgency,assigned_to,assigned_group_id,
         product_id,asset_id,resolution_code,resolution_notes}'::text[];
     unknown text;
-    c csm.cases;
     f csm.cases;
     said text;
 BEGIN
-    IF case_id IS NULL OR action IS NULL THEN
-        RAISE EXCEPTION '% of csm.act() is null', CASE WHEN case_id IS NULL THEN 'case_id' ELSE 'action' END
-            USING ERRCODE = '22004', HINT = 'csm.actions(case_id) lists what can be done.';
-    END IF;
-    SELECT * INTO c FROM csm.cases e WHERE e.id = case_id;
-    IF NOT (csm_private.case_allows(c, 'case_read') OR c.id IS NOT NULL AND csm_private.acts_as_system()) THEN
-        RAISE EXCEPTION 'case % does not exist', case_id USING ERRCODE = 'SM001',
-            HINT = 'A case that you may not see is reported in the same way.';
-    END IF;
     IF fields IS NULL OR jsonb_typeof(fields) <> 'object' THEN
         RAISE EXCEPTION 'fields is not a JSON object' USING ERRCODE = '22023', HINT = 'Pass {} or leave it out.';
     END IF;
@@ -134,26 +126,68 @@ BEGIN
             HINT = format('Fields are %s.', array_to_string(settable, ', '));
     END IF;
 
-    -- Of two who act at once the second is judged by what the first left.
-    SELECT * INTO c FROM csm.cases e WHERE e.id = case_id FOR NO KEY UPDATE;
-    said := csm_private.begin_act(c, action, nullif(btrim(note, E' \t\r\n'), ''));
+    SELECT * INTO c FROM csm.cases e WHERE e.id = c.id FOR NO KEY UPDATE;
+    said := csm_private.begin_act(c, action, nullif(btrim(note, E' \t\r\n'), ''), as_system);
     f := jsonb_populate_record(c, fields);
     UPDATE csm.cases e
     SET subject = f.subject, description = f.description, priority = f.priority, impact = f.impact, urgency = f.urgency,
         assigned_to = f.assigned_to, assigned_group_id = f.assigned_group_id, product_id = f.product_id, asset_id = f.asset_id,
         resolution_code = f.resolution_code, resolution_notes = f.resolution_notes
-    WHERE e.id = case_id
+    WHERE e.id = c.id
     RETURNING * INTO c;
     IF said IS NOT NULL THEN
-        PERFORM csm_private.begin_note(case_id);
-        INSERT INTO csm.case_entries (tenant_id, case_id, body) VALUES (c.tenant_id, case_id, said);
+        PERFORM csm_private.begin_note(c.id, as_system);
+        INSERT INTO csm.case_entries (tenant_id, case_id, body) VALUES (c.tenant_id, c.id, said);
     END IF;
     RETURN c;
+END $$;
+ALTER FUNCTION csm_private.take_action(csm.cases, text, text, jsonb, boolean) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.take_action(csm.cases, text, text, jsonb, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION csm_private.take_action(csm.cases, text, text, jsonb, boolean) IS
+'Body of csm.act() and csm_private.act_as_system(), run as csm_owner: c says which case, as_system who is judged; errors as csm.act()';
+
+CREATE OR REPLACE FUNCTION csm_private.act_as_system(case_id bigint, action text, note text DEFAULT NULL, fields jsonb DEFAULT '{}') RETURNS csm.cases
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    c csm.cases;
+BEGIN
+    SELECT * INTO c FROM csm.cases e WHERE e.id = case_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'case % does not exist', case_id USING ERRCODE = 'SM001';
+    END IF;
+    RETURN csm_private.take_action(c, action, note, fields, true);
+END $$;
+ALTER FUNCTION csm_private.act_as_system(bigint, text, text, jsonb) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.act_as_system(bigint, text, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION csm_private.act_as_system(bigint, text, text, jsonb) IS
+'Takes an action as the system, whoever runs the function of csm that calls it; only csm_owner may. A note has no author. Errors as csm.act()';
+
+CREATE OR REPLACE FUNCTION csm.act(case_id bigint, action text, note text DEFAULT NULL, fields jsonb DEFAULT '{}') RETURNS csm.cases
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    c csm.cases;
+BEGIN
+    IF case_id IS NULL OR action IS NULL THEN
+        RAISE EXCEPTION '% of csm.act() is null', CASE WHEN case_id IS NULL THEN 'case_id' ELSE 'action' END
+            USING ERRCODE = '22004', HINT = 'csm.actions(case_id) lists what can be done.';
+    END IF;
+    SELECT * INTO c FROM csm.cases e WHERE e.id = case_id;
+    IF NOT (csm_private.case_allows(c, 'case_read') OR c.id IS NOT NULL AND csm_private.acts_as_system()) THEN
+        RAISE EXCEPTION 'case % does not exist', case_id USING ERRCODE = 'SM001',
+            HINT = 'A case that you may not see is reported in the same way.';
+    END IF;
+    RETURN csm_private.take_action(c, action, note, fields, false);
 END $$;
 COMMENT ON FUNCTION csm.act(bigint, text, text, jsonb) IS
 'Takes an action on a case and returns the case as it is then. note becomes a shared entry. fields: columns set with it (subject, description, priority, impact, urgency, assigned_to, assigned_group_id, product_id, asset_id, resolution_code, resolution_notes); who does not work on the case may set only what the transition demands. Errors: SM001 no such case, 42501 not permitted, SM004 case closed, SM002 not from this state, SM003 field or note missing, 22023 unknown action or field, 22004 null argument';
 
-CREATE FUNCTION csm.actions(case_id bigint)
+CREATE OR REPLACE FUNCTION csm.actions(case_id bigint)
 RETURNS TABLE (action text, label text, to_state text, required_fields text[], note_required boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
 SET search_path = pg_catalog, pg_temp
@@ -185,7 +219,7 @@ END $$;
 COMMENT ON FUNCTION csm.actions(bigint) IS
 'What the caller may do with the case now: action, caption, state it leads to, fields that must be filled in then, whether a note must be given. No row for a case that is closed, hidden or missing';
 
-CREATE FUNCTION csm.comment(case_id bigint, body text, visibility text DEFAULT 'shared', idempotency_key text DEFAULT NULL)
+CREATE OR REPLACE FUNCTION csm.comment(case_id bigint, body text, visibility text DEFAULT 'shared', idempotency_key text DEFAULT NULL)
 RETURNS csm.case_entries
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -246,7 +280,7 @@ END $$;
 COMMENT ON FUNCTION csm.comment(bigint, text, text, text) IS
 'Writes an entry on a case and returns it. visibility: shared (all who see the case), internal (work note), private (the author''s side and staff). The same author, case and idempotency_key return the first entry, also after the case was closed. Errors: SM001 no such case, 42501 not permitted, SM004 case closed, SM006 key used for another text, 22004 null argument, 22023 empty text or unknown visibility';
 
-CREATE FUNCTION csm.case_people(case_id bigint)
+CREATE OR REPLACE FUNCTION csm.case_people(case_id bigint)
 RETURNS TABLE (relation text, user_id bigint, account_id bigint, display_name text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
 SET search_path = pg_catalog, pg_temp
