@@ -8,14 +8,17 @@ CREATE TABLE csm.case_types (
     label text NOT NULL,
     active boolean NOT NULL DEFAULT true,
     shipped boolean NOT NULL DEFAULT false,
+    settings jsonb NOT NULL DEFAULT '{}',
+    own_machine boolean NOT NULL DEFAULT false,
     CONSTRAINT case_types_pkey PRIMARY KEY (case_type, tenant_id),
     CONSTRAINT case_types_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES csm.tenants (id),
     CONSTRAINT case_types_parent_fkey FOREIGN KEY (parent_type, tenant_id) REFERENCES csm.case_types (case_type, tenant_id),
     CONSTRAINT case_types_key_check CHECK (case_type ~ '^[a-z][a-z0-9_]{0,62}$'),
-    CONSTRAINT case_types_self_check CHECK (parent_type <> case_type)
+    CONSTRAINT case_types_self_check CHECK (parent_type <> case_type),
+    CONSTRAINT case_types_settings_check CHECK (jsonb_typeof(settings) = 'object')
 );
 SELECT csm_private.adopt_table('csm.case_types');
-SELECT csm_private.signal_on('csm.case_types', '{tenant_id,case_type,parent_type,active}', 'machine', 'tenant_id');
+SELECT csm_private.signal_on('csm.case_types', '{tenant_id,case_type,parent_type,active,settings,own_machine}', 'machine', 'tenant_id');
 
 CREATE TABLE csm.case_states (
     tenant_id bigint NOT NULL DEFAULT csm.default_tenant_id(),
@@ -81,10 +84,12 @@ END $$;
 COMMENT ON TABLE csm.case_types IS 'Kinds of case; each has a state machine of its own';
 COMMENT ON COLUMN csm.case_types.tenant_id IS 'Tenant of the row';
 COMMENT ON COLUMN csm.case_types.case_type IS 'Key of the type';
-COMMENT ON COLUMN csm.case_types.parent_type IS 'Type whose states and transitions hold where this one has none of its own; NULL for none';
+COMMENT ON COLUMN csm.case_types.parent_type IS 'Type from which states, transitions, fields and settings are inherited; NULL for none';
 COMMENT ON COLUMN csm.case_types.label IS 'Name that people read';
 COMMENT ON COLUMN csm.case_types.active IS 'False: no new case of the type';
 COMMENT ON COLUMN csm.case_types.shipped IS 'Came with csm; csm.refresh_shipped() keeps what the tenant changed';
+COMMENT ON COLUMN csm.case_types.settings IS 'What the type says about time and forms, a JSON object; a key that is absent is inherited from the parent type, null switches it off. Keys: priority (1 to 4, of a new case that names none), reminder_days and close_days (of a proposed solution), awaiting_info_days, survey, sla; of disputes response_hours, auto_accept_days, max_rounds, appeal_days';
+COMMENT ON COLUMN csm.case_types.own_machine IS 'True: only the type''s own states and transitions hold; fields and settings are still inherited';
 COMMENT ON TABLE csm.case_states IS 'States of a case type';
 COMMENT ON COLUMN csm.case_states.tenant_id IS 'Tenant of the row';
 COMMENT ON COLUMN csm.case_states.case_type IS 'The type';
