@@ -27,6 +27,7 @@
 #include "utils/timestamp.h"
 
 #include "csm_errors.h"
+#include "csm_judged.h"
 #include "csm_lifecycle.h"
 #include "csm_spi.h"
 
@@ -303,17 +304,27 @@ open_case(CsmCaseRow *row, const CsmMap *map, TimestampTz now)
 	csm_case_index_words(row);
 }
 
+static void
+note_import(const CsmCaseRow *row)
+{
+	csm_judged_note(csm_case_row_id(row, CASE_id), CSM_JUDGED_IMPORT,
+					CSM_ACTOR_SYSTEM, CSM_ACTOR_SYSTEM, false, true);
+}
+
 static HeapTuple
 guard_insert(TriggerData *data)
 {
 	CsmCaseRow	row;
 	TimestampTz now = GetCurrentTimestamp();
 	const CsmMap *map;
+	CsmCaseKeys keys;
+	uint32		actors;
 
 	csm_case_row_open(&row, data->tg_trigtuple, RelationGetDescr(data->tg_relation));
 	if (csm_is_importing())
 	{
 		import_case(&row, now);
+		note_import(&row);
 		return csm_case_row_form(&row, data->tg_trigtuple);
 	}
 
@@ -330,6 +341,9 @@ guard_insert(TriggerData *data)
 				 errhint("Sign in, or RESET csm.user_id to write as the system.")));
 	}
 	open_case(&row, map, now);
+	csm_case_row_keys(&row, &keys);
+	actors = csm_case_actors(&keys);
+	csm_judged_note(keys.id, CSM_JUDGED_OPEN, actors, actors, false, map == NULL);
 	return csm_case_row_form(&row, data->tg_trigtuple);
 }
 
@@ -476,7 +490,23 @@ import_change(TriggerData *data, CsmCaseRow *before, CsmCaseRow *after)
 
 	csm_case_row_set_text(after, CASE_state_class, csm_class_name(state->state_class));
 	csm_case_index_words(after);
+	note_import(after);
 	return csm_case_row_form(after, data->tg_newtuple);
+}
+
+/*
+ * For the AFTER triggers.  A comment is judged as the customer's, but it is its
+ * author who wrote.
+ */
+static void
+note_judged(const CsmCaseKeys *keys, const CsmTransition *t, bool entry, uint32 actors)
+{
+	uint32		writer = entry ? csm_case_actors(keys) : actors;
+	uint32		through = t && !entry ? t->actors & writer :
+		(writer & WORKERS) ? writer & (WORKERS | CSM_ACTOR_ASSIGNEE | CSM_ACTOR_MANAGER) : writer;
+
+	csm_judged_note(keys->id, t ? t->action : entry ? CSM_JUDGED_COMMENT : CSM_JUDGED_UPDATE,
+					writer, through, t != NULL, (writer & CSM_ACTOR_SYSTEM) != 0);
 }
 
 static HeapTuple
@@ -548,6 +578,7 @@ guard_update(TriggerData *data)
 		t = meant_transition(&before, &after, machine, from, csm_case_state(&after, machine), actors);
 	if (t != NULL)
 		csm_transition_apply(t, actors, has_note, now, &before, &after);
+	note_judged(&keys, t, entry != NULL, actors);
 	if (act != NULL || entry != NULL || own != NULL)
 		csm_intent_met();
 
