@@ -1,0 +1,160 @@
+-- csm.run_due(): everything that time does.
+--
+-- One call is one transaction. A crash leaves every timer that the call had
+-- claimed as it was. Items are worked off in groups, one subtransaction a
+-- group (a subtransaction an item would overflow what other sessions' snapshots
+-- keep of them); where an item fails, its group is done again item by item, and
+-- the one that fails is put off, longer each time, and never dropped.
+
+-- True: done. False: somebody has the case in hand; the timer stays.
+CREATE FUNCTION csm_private.run_timer(t csm.timers, at timestamptz) RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF t.case_id IS NOT NULL THEN
+        PERFORM FROM csm.cases c WHERE c.id = t.case_id AND c.tenant_id = t.tenant_id FOR NO KEY UPDATE SKIP LOCKED;
+        IF NOT FOUND THEN
+            RETURN false;
+        END IF;
+    END IF;
+    -- The handler may set the timer anew.
+    DELETE FROM csm.timers d WHERE d.kind = t.kind AND d.object_id = t.object_id AND d.tenant_id = t.tenant_id;
+    CASE t.kind
+        WHEN 'auto_close_reminder' THEN PERFORM csm_private.due_auto_close_reminder(t.tenant_id, t.object_id, at);
+        WHEN 'auto_close' THEN PERFORM csm_private.due_auto_close(t.tenant_id, t.object_id, at);
+        WHEN 'awaiting_timeout' THEN PERFORM csm_private.due_awaiting_timeout(t.tenant_id, t.object_id, at);
+        ELSE
+            RAISE EXCEPTION 'timers of kind "%" have no handler', t.kind USING ERRCODE = '0A000',
+                HINT = 'A newer version of csm wrote it; update the extension.';
+    END CASE;
+    RETURN true;
+END $$;
+
+-- Runs as csm_owner whoever asks; only csm.run_due() and csm.run_due_in(), which
+-- check the caller, may execute it.
+CREATE FUNCTION csm_private.run_timers(now timestamptz, "limit" integer, only_tenant bigint)
+RETURNS TABLE (kind text, done bigint, failed bigint, busy bigint)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    group_size CONSTANT integer := 50;
+    left_over integer := run_timers."limit";
+    seen csm.timers;
+    claimed csm.timers[];
+    t csm.timers;
+    cause text;
+    of_group text[];
+    kinds text[] := '{}';
+    outcomes text[] := '{}';
+BEGIN
+    IF run_timers.now IS NULL OR run_timers."limit" IS NULL OR run_timers."limit" < 1 THEN
+        RAISE EXCEPTION 'now and limit must not be null, nor limit less than 1' USING ERRCODE = '22023',
+            HINT = 'Leave them out for the clock and 10,000 timers.';
+    END IF;
+    seen.due_at := '-infinity';
+    seen.kind := '';
+    seen.object_id := 0;
+    LOOP
+        SELECT array_agg(x.d ORDER BY (x.d).due_at, (x.d).kind, (x.d).object_id) INTO claimed
+        FROM (SELECT d FROM csm.timers d
+              WHERE d.due_at <= run_timers.now AND (d.due_at, d.kind, d.object_id) > (seen.due_at, seen.kind, seen.object_id)
+                AND (only_tenant IS NULL OR d.tenant_id = only_tenant)
+              ORDER BY d.due_at, d.kind, d.object_id
+              LIMIT least(group_size, left_over) FOR UPDATE SKIP LOCKED) x;
+        EXIT WHEN claimed IS NULL;
+        seen := claimed[cardinality(claimed)];
+        left_over := left_over - cardinality(claimed);
+
+        of_group := '{}';
+        BEGIN
+            FOREACH t IN ARRAY claimed LOOP
+                of_group := of_group || CASE WHEN csm_private.run_timer(t, run_timers.now) THEN 'done' ELSE 'busy' END;
+            END LOOP;
+        EXCEPTION WHEN OTHERS THEN
+            of_group := '{}';
+            FOREACH t IN ARRAY claimed LOOP
+                BEGIN
+                    of_group := of_group || CASE WHEN csm_private.run_timer(t, run_timers.now) THEN 'done' ELSE 'busy' END;
+                EXCEPTION WHEN OTHERS THEN
+                    GET STACKED DIAGNOSTICS cause = MESSAGE_TEXT;
+                    cause := SQLSTATE || ': ' || cause;
+                    -- 1, 2, 4 ... minutes later, at most a day
+                    UPDATE csm.timers d
+                    SET attempts = d.attempts + 1, error = left(cause, 1000),
+                        due_at = run_timers.now + least(interval '1 minute' * 2 ^ least(d.attempts, 11), interval '1 day')
+                    WHERE d.kind = t.kind AND d.object_id = t.object_id AND d.tenant_id = t.tenant_id;
+                    of_group := of_group || 'failed'::text;
+                END;
+            END LOOP;
+        END;
+        FOREACH t IN ARRAY claimed LOOP
+            kinds := kinds || t.kind;
+        END LOOP;
+        outcomes := outcomes || of_group;
+        EXIT WHEN left_over <= 0;
+    END LOOP;
+    RETURN QUERY
+        SELECT u.kind, count(*) FILTER (WHERE u.outcome = 'done'), count(*) FILTER (WHERE u.outcome = 'failed'),
+               count(*) FILTER (WHERE u.outcome = 'busy')
+        FROM unnest(kinds, outcomes) u(kind, outcome) GROUP BY u.kind ORDER BY u.kind;
+END $$;
+
+CREATE FUNCTION csm.run_due_in(tenant_id bigint, now timestamptz DEFAULT clock_timestamp(), "limit" integer DEFAULT 10000)
+RETURNS TABLE (kind text, done bigint, failed bigint, busy bigint)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT csm_private.acts_as_system() THEN
+        IF NOT coalesce(csm.all_in(run_due_in.tenant_id, 'internal', 'configure'), false) THEN
+            RAISE EXCEPTION 'permission denied to run what is due' USING ERRCODE = '42501',
+                HINT = 'An administrator runs it for his own tenant, a member of csm_owner for all.';
+        ELSIF run_due_in.now > clock_timestamp() THEN
+            RAISE EXCEPTION 'what is not due yet cannot be run' USING ERRCODE = '42501',
+                DETAIL = format('The time given is %s.', run_due_in.now), HINT = 'Leave now out.';
+        END IF;
+    END IF;
+    RETURN QUERY SELECT r.* FROM csm_private.run_timers(run_due_in.now, run_due_in."limit", run_due_in.tenant_id) r;
+END $$;
+
+-- Runs with the rights of its caller: who has those of csm_owner runs it for
+-- all tenants.
+CREATE FUNCTION csm.run_due(now timestamptz DEFAULT clock_timestamp(), "limit" integer DEFAULT 10000)
+RETURNS TABLE (kind text, done bigint, failed bigint, busy bigint)
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF pg_has_role(current_user, 'csm_owner', 'USAGE') THEN
+        RETURN QUERY SELECT r.* FROM csm_private.run_timers(run_due.now, run_due."limit", NULL) r;
+    ELSE
+        RETURN QUERY SELECT r.* FROM csm.run_due_in(csm.current_tenant_id(), run_due.now, run_due."limit") r;
+    END IF;
+END $$;
+
+DO $$
+DECLARE
+    f regprocedure;
+BEGIN
+    FOREACH f IN ARRAY ARRAY[
+        'csm_private.run_timer(csm.timers, timestamptz)',
+        'csm_private.run_timers(timestamptz, integer, bigint)',
+        'csm.run_due_in(bigint, timestamptz, integer)',
+        'csm.run_due(timestamptz, integer)']::regprocedure[]
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO csm_owner', f);
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
+    END LOOP;
+END $$;
+GRANT EXECUTE ON FUNCTION csm.run_due_in(bigint, timestamptz, integer), csm.run_due(timestamptz, integer) TO csm_admin;
+COMMENT ON FUNCTION csm_private.run_timer(csm.timers, timestamptz) IS
+'Runs the handler of a claimed timer and removes the timer; false when the case is locked by another session, and the timer stays';
+COMMENT ON FUNCTION csm_private.run_timers(timestamptz, integer, bigint) IS
+'Body of csm.run_due(); only_tenant NULL for all tenants. Error 22023 for a null or a limit below 1';
+COMMENT ON FUNCTION csm.run_due_in(bigint, timestamptz, integer) IS
+'csm.run_due() for one tenant: its administrators, never with a now beyond the clock; superuser or member of csm_owner without identity. Errors: 42501 not permitted or ahead of the clock, 22023 null or limit below 1';
+COMMENT ON FUNCTION csm.run_due(timestamptz, integer) IS
+'Does what is due by now, the longest due first, at most limit timers; counts per kind: done (looked at; whatever was to be done is done), failed (put off, see csm.timers.error) and busy (the case was locked by another session: the next call). Any number of sessions may call it at once. Superuser or member of csm_owner: all tenants, with any now; an administrator: his own, never with a now beyond the clock. Errors: 42501, 22023 null or limit below 1';

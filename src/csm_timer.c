@@ -1,0 +1,73 @@
+/*
+ * csm_timer.c
+ *	  Writes csm.timers.  What a timer means, the module that sets it knows;
+ *	  csm.run_due() calls that module's handler when it is due.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "csm_spi.h"
+#include "csm_timer.h"
+
+PG_FUNCTION_INFO_V1(csm_set_timer);
+
+/* A failure that was noted belongs to the old time. */
+void
+csm_timer_set(int64 tenant_id, const char *kind, int64 object_id,
+			  int64 case_id, TimestampTz due_at)
+{
+	static const char sql[] =
+		"INSERT INTO csm.timers AS t (tenant_id, kind, object_id, case_id, due_at)"
+		" VALUES ($1, $2, $3, $4, $5)"
+		" ON CONFLICT ON CONSTRAINT timers_pkey DO UPDATE"
+		" SET case_id = excluded.case_id, due_at = excluded.due_at, attempts = 0, error = NULL"
+		" WHERE t.due_at <> excluded.due_at OR t.attempts > 0";
+	Oid			types[5] = {INT8OID, TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID};
+	Datum		values[5];
+	char		nulls[5] = {' ', ' ', ' ', ' ', ' '};
+
+	values[0] = Int64GetDatum(tenant_id);
+	values[1] = CStringGetTextDatum(kind);
+	values[2] = Int64GetDatum(object_id);
+	values[3] = Int64GetDatum(case_id);
+	nulls[3] = case_id == 0 ? 'n' : ' ';
+	values[4] = TimestampTzGetDatum(due_at);
+	csm_spi_write(sql, 5, types, values, nulls, NULL, NULL);
+}
+
+void
+csm_timer_clear(int64 tenant_id, const char *kind, int64 object_id)
+{
+	static const char sql[] =
+		"DELETE FROM csm.timers WHERE kind = $2 AND object_id = $3 AND tenant_id = $1";
+	Oid			types[3] = {INT8OID, TEXTOID, INT8OID};
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(tenant_id);
+	values[1] = CStringGetTextDatum(kind);
+	values[2] = Int64GetDatum(object_id);
+	csm_spi_write(sql, 3, types, values, NULL, NULL, NULL);
+}
+
+/* csm_private.set_timer(tenant_id, kind, object_id, case_id, due_at): due_at NULL clears it. */
+Datum
+csm_set_timer(PG_FUNCTION_ARGS)
+{
+	for (int i = 0; i < 3; i++)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("tenant_id, kind and object_id of a timer must not be null")));
+	}
+	if (PG_ARGISNULL(4))
+		csm_timer_clear(PG_GETARG_INT64(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_INT64(2));
+	else
+		csm_timer_set(PG_GETARG_INT64(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_INT64(2),
+					  PG_ARGISNULL(3) ? 0 : PG_GETARG_INT64(3), PG_GETARG_TIMESTAMPTZ(4));
+	PG_RETURN_VOID();
+}
