@@ -84,4 +84,11 @@ csm_case_row_set_null(CsmCaseRow *row, CsmCaseColumn column)
 	row->nulls[row->at[column]] = true;
 }
 
+static inline void
+csm_case_row_default(CsmCaseRow *row, CsmCaseColumn column, Datum value)
+{
+	if (csm_case_row_null(row, column))
+		csm_case_row_set(row, column, value);
+}
+
 #endif							/* CSM_CASE_ROW_H */

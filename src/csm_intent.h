@@ -1,0 +1,51 @@
+/*
+ * csm_intent.h
+ *	  What csm's own functions announce to the triggers that will judge their
+ *	  write.
+ */
+#ifndef CSM_INTENT_H
+#define CSM_INTENT_H
+
+#include "csm_actor.h"
+
+/*
+ * An intent holds for one case (CSM_INTENT_OPEN: the next new one), until the
+ * trigger has met it or the (sub)transaction fails.  Only functions in
+ * csm_private announce one: no client can name them, and there is no setting.
+ */
+typedef enum CsmIntentKind
+{
+	CSM_INTENT_NONE,
+	CSM_INTENT_OPEN,			/* csm.open_case: draft, idempotency key */
+	CSM_INTENT_ACT,				/* csm.act: this action, judged for these actors */
+	CSM_INTENT_NOTE,			/* csm.act: its note, an entry without effects */
+	CSM_INTENT_ENTRY,			/* a new entry touches its case */
+	CSM_INTENT_SYSTEM			/* csm's own function changes the case, as the system */
+} CsmIntentKind;
+
+#define CSM_MAX_KEY 200			/* characters of an idempotency key */
+
+typedef struct CsmIntent
+{
+	CsmIntentKind kind;
+	int64		case_id;
+	char		action[NAMEDATALEN];
+	uint32		actors;
+	bool		has_note;		/* ACT: a note will be written */
+	bool		as_system;		/* NOTE: the system's, whoever runs csm's function */
+	bool		draft;			/* OPEN */
+	char		key[CSM_MAX_KEY * 4 + 1];	/* OPEN; empty: none */
+	CsmSide		side;			/* ENTRY: who wrote */
+	bool		shared;			/* ENTRY: both sides can read it */
+	int64		author_id;		/* ENTRY; 0: the system */
+} CsmIntent;
+
+/* The intent of that kind for the case, or NULL. */
+extern const CsmIntent *csm_intent(CsmIntentKind kind, int64 case_id);
+extern void csm_intent_set(const CsmIntent *intent);
+extern void csm_intent_met(void);
+
+/* Rows are loaded with states and times as another system had them. */
+extern bool csm_is_importing(void);
+
+#endif							/* CSM_INTENT_H */
