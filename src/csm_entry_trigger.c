@@ -298,11 +298,18 @@ csm_entry_guard(PG_FUNCTION_ARGS)
 	return PointerGetDatum(guard_entry(data));
 }
 
-/* csm_private.entry_is_note(entry_id): is it the note that csm.act() just wrote? */
+/* Is it the note that csm.act() just wrote? */
+bool
+csm_entry_was_note(int64 entry_id)
+{
+	return note_entry_id != 0 && note_entry_id == entry_id;
+}
+
+/* csm_private.entry_is_note(entry_id) */
 Datum
 csm_entry_is_note(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(note_entry_id != 0 && note_entry_id == PG_GETARG_INT64(0));
+	PG_RETURN_BOOL(csm_entry_was_note(PG_GETARG_INT64(0)));
 }
 
 /*

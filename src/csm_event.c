@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "commands/async.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -20,7 +21,9 @@
 
 #include "csm_event.h"
 #include "csm_json.h"
+#include "csm_judged.h"
 #include "csm_lifecycle.h"
+#include "csm_setting.h"
 #include "csm_spi.h"
 
 PG_FUNCTION_INFO_V1(csm_emit);
@@ -60,6 +63,10 @@ csm_event_emit_as(int64 actor_id, int64 tenant_id, int64 case_id, const char *ki
 	if (side == NULL)
 		nulls[5] = 'n';
 	csm_spi_write(sql, 7, types, values, nulls, NULL, NULL);
+
+	/* The server sends one message a transaction and tenant. */
+	if (csm_tenant_settings(tenant_id).event_notify)
+		Async_Notify("csm_events", psprintf(INT64_FORMAT, tenant_id));
 }
 
 void
@@ -103,6 +110,17 @@ csm_emit(PG_FUNCTION_ARGS)
 
 /* ---- cases ---- */
 
+/* csm's own changes have no author, whoever runs the clock. */
+static void
+emit_change(const CsmCaseRow *c, const char *kind, CsmJson *json)
+{
+	int64		case_id = csm_case_row_id(c, CASE_id);
+	const CsmJudged *judged = csm_judged(case_id);
+
+	csm_event_emit_as(judged && judged->system ? 0 : signed_in(), csm_case_row_id(c, CASE_tenant_id),
+					  case_id, kind, "shared", NULL, csm_json_end(json));
+}
+
 static void
 emit_opened(const CsmCaseRow *c)
 {
@@ -113,8 +131,7 @@ emit_opened(const CsmCaseRow *c)
 	csm_json_text(&json, "state", csm_case_row_text(c, CASE_state));
 	csm_json_integer(&json, "priority", DatumGetInt16(csm_case_row_value(c, CASE_priority)));
 	csm_json_text(&json, "channel", csm_case_row_text(c, CASE_channel));
-	csm_event_emit(csm_case_row_id(c, CASE_tenant_id), csm_case_row_id(c, CASE_id), "opened",
-				   "shared", NULL, csm_json_end(&json));
+	emit_change(c, "opened", &json);
 }
 
 static CsmStateClass
@@ -142,14 +159,15 @@ kind_of_move(const CsmCaseRow *before, const CsmCaseRow *after)
 static void
 emit_move(const CsmCaseRow *before, const CsmCaseRow *after)
 {
+	const CsmJudged *judged = csm_judged(csm_case_row_id(after, CASE_id));
 	CsmJson		json;
 
 	csm_json_begin(&json);
+	csm_json_text(&json, "action", judged && judged->taken ? judged->action : NULL);
 	csm_json_text(&json, "from", csm_case_row_text(before, CASE_state));
 	csm_json_text(&json, "to", csm_case_row_text(after, CASE_state));
 	csm_json_text(&json, "state_class", csm_case_row_text(after, CASE_state_class));
-	csm_event_emit(csm_case_row_id(after, CASE_tenant_id), csm_case_row_id(after, CASE_id),
-				   kind_of_move(before, after), "shared", NULL, csm_json_end(&json));
+	emit_change(after, kind_of_move(before, after), &json);
 }
 
 static void
@@ -162,8 +180,7 @@ emit_assigned(const CsmCaseRow *before, const CsmCaseRow *after)
 	csm_json_id(&json, "assigned_group_id", csm_case_row_id(after, CASE_assigned_group_id));
 	csm_json_id(&json, "from_person", csm_case_row_id(before, CASE_assigned_to));
 	csm_json_id(&json, "from_group", csm_case_row_id(before, CASE_assigned_group_id));
-	csm_event_emit(csm_case_row_id(after, CASE_tenant_id), csm_case_row_id(after, CASE_id),
-				   "assigned", "shared", NULL, csm_json_end(&json));
+	emit_change(after, "assigned", &json);
 }
 
 static void
@@ -174,8 +191,7 @@ emit_priority(const CsmCaseRow *before, const CsmCaseRow *after)
 	csm_json_begin(&json);
 	csm_json_integer(&json, "from", DatumGetInt16(csm_case_row_value(before, CASE_priority)));
 	csm_json_integer(&json, "to", DatumGetInt16(csm_case_row_value(after, CASE_priority)));
-	csm_event_emit(csm_case_row_id(after, CASE_tenant_id), csm_case_row_id(after, CASE_id),
-				   "priority_changed", "shared", NULL, csm_json_end(&json));
+	emit_change(after, "priority_changed", &json);
 }
 
 static bool

@@ -27,4 +27,7 @@ extern char *csm_case_label(const CsmCaseRow *row);
 extern void csm_case_open(CsmCaseRow *row, const CsmMap *map, TimestampTz now);
 extern void csm_case_import(CsmCaseRow *row, TimestampTz now);
 
+/* csm_entry_trigger.c */
+extern bool csm_entry_was_note(int64 entry_id);
+
 #endif							/* CSM_LIFECYCLE_H */

@@ -14,7 +14,7 @@ CREATE TABLE csm.tenants (
     CONSTRAINT tenants_settings_check CHECK (jsonb_typeof(settings) = 'object')
 );
 SELECT csm_private.adopt_table('csm.tenants');
-SELECT csm_private.signal_on('csm.tenants', '{key,enabled}', 'tenant', 'id', 'tenants', '');
+SELECT csm_private.signal_on('csm.tenants', '{key,settings,enabled}', 'tenant', 'id', 'tenants', '');
 
 CREATE POLICY tenants_select ON csm.tenants FOR SELECT TO csm_portal, csm_agent, csm_reporter, csm_admin
     USING (id = csm.current_tenant_id());

@@ -1,0 +1,54 @@
+-- How much one consumer may make of the portal: new cases and comments a day,
+-- attachments, registered products.
+--
+-- Enforced in C for every writer of the portal (src/csm_quota.c).  Numbers are
+-- the tenant's: csm.tenants.settings, key "quotas".
+
+-- Defaults: R 1B, B44.
+CREATE FUNCTION csm_private.quota(settings jsonb, quota text) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN settings->'quotas' ? quota THEN (settings->'quotas'->>quota)::integer
+            ELSE CASE quota WHEN 'cases_per_day' THEN 10 WHEN 'comments_per_day' THEN 25
+                            WHEN 'attachments' THEN 5 WHEN 'products' THEN 25 END END;
+ALTER FUNCTION csm_private.quota(jsonb, text) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.quota(jsonb, text) FROM PUBLIC;
+COMMENT ON FUNCTION csm_private.quota(jsonb, text) IS
+'A quota from the settings of a tenant, or its default; NULL means no limit. Quotas: cases_per_day 10, comments_per_day 25 (per case), attachments 5 (per record), products 25';
+
+-- What csm itself reads has the right form; a quota is null or a whole number.
+ALTER TABLE csm.tenants ADD CONSTRAINT tenants_known_settings_check CHECK (
+    (NOT settings ? 'event_notify' OR jsonb_typeof(settings->'event_notify') = 'boolean')
+    AND (NOT settings ? 'quotas' OR jsonb_typeof(settings->'quotas') = 'object'
+         AND settings->'quotas' - '{cases_per_day,comments_per_day,attachments,products}'::text[] = '{}'
+         AND NOT jsonb_path_exists(settings->'quotas', 'strict $.keyvalue().value ? (@ != null
+             && (@.type() != "number" || @ < 0 || @ > 1000000 || @.floor() != @))')));
+COMMENT ON COLUMN csm.tenants.settings IS 'Settings of the tenant, a JSON object. csm reads event_notify (true: NOTIFY with each event; off by default, because it makes commits wait for one another) and quotas (cases_per_day 10, comments_per_day 25, attachments 5, products 25; null: no limit)';
+
+CREATE FUNCTION csm_private.case_quota() RETURNS trigger
+AS 'MODULE_PATHNAME', 'csm_case_quota' LANGUAGE c;
+ALTER FUNCTION csm_private.case_quota() OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.case_quota() FROM PUBLIC;
+COMMENT ON FUNCTION csm_private.case_quota() IS
+'AFTER INSERT trigger of csm.cases: SM007 when a person opened more consumer cases through the portal in 24 hours than the tenant allows';
+
+CREATE FUNCTION csm_private.entry_quota() RETURNS trigger
+AS 'MODULE_PATHNAME', 'csm_entry_quota' LANGUAGE c;
+ALTER FUNCTION csm_private.entry_quota() OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.entry_quota() FROM PUBLIC;
+COMMENT ON FUNCTION csm_private.entry_quota() IS
+'AFTER INSERT trigger of csm.case_entries: SM007 when a person commented more often on a consumer case through the portal in 24 hours than the tenant allows';
+
+CREATE FUNCTION csm_private.enforce_quota(tenant_id bigint, quota text, used bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'csm_enforce_quota' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
+ALTER FUNCTION csm_private.enforce_quota(bigint, text, bigint) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.enforce_quota(bigint, text, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION csm_private.enforce_quota(bigint, text, bigint) IS
+'SM007 when used, which counts what is being added, exceeds the quota; nothing for staff, the system, importing and restoring. The caller has locked what it counted, and asks for consumers only. Error 22023 for an unknown quota';
+
+CREATE TRIGGER cases_20_quota AFTER INSERT ON csm.cases
+    FOR EACH ROW WHEN (NEW.branch = 'b2c' AND NEW.opened_by IS NOT NULL)
+    EXECUTE FUNCTION csm_private.case_quota();
+-- After case_entries_20_effects, which locks the case.
+CREATE TRIGGER case_entries_30_quota AFTER INSERT ON csm.case_entries
+    FOR EACH ROW WHEN (NEW.branch = 'b2c' AND NEW.author_id IS NOT NULL)
+    EXECUTE FUNCTION csm_private.entry_quota();
