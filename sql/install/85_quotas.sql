@@ -19,7 +19,7 @@ COMMENT ON FUNCTION csm_private.quota(jsonb, text) IS
 ALTER TABLE csm.tenants ADD CONSTRAINT tenants_known_settings_check CHECK (
     (NOT settings ? 'event_notify' OR jsonb_typeof(settings->'event_notify') = 'boolean')
     AND (NOT settings ? 'quotas' OR jsonb_typeof(settings->'quotas') = 'object'
-         AND settings->'quotas' - '{cases_per_day,comments_per_day,attachments,products}'::text[] = '{}'
+         AND (settings->'quotas') - '{cases_per_day,comments_per_day,attachments,products}'::text[] = '{}'
          AND NOT jsonb_path_exists(settings->'quotas', 'strict $.keyvalue().value ? (@ != null
              && (@.type() != "number" || @ < 0 || @ > 1000000 || @.floor() != @))')));
 COMMENT ON COLUMN csm.tenants.settings IS 'Settings of the tenant, a JSON object. csm reads event_notify (true: NOTIFY with each event; off by default, because it makes commits wait for one another) and quotas (cases_per_day 10, comments_per_day 25, attachments 5, products 25; null: no limit)';

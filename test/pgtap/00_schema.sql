@@ -29,6 +29,9 @@ INSERT INTO expected VALUES
     ('case_entries', 'id,tenant_id', 'id, case_id, author_id, author_name text, visibility text, side text, body text, idempotency_key text, created_at timestamptz'),
     ('case_internal', 'case_id,tenant_id', 'case_id, attributes jsonb'),
     ('case_side_fields', 'case_id,side,tenant_id', 'case_id, side text, attributes jsonb'),
+    ('events', 'id,tenant_id', 'id, case_id, kind text, actor_id, audience text, side text, payload jsonb, created_at timestamptz, position'),
+    ('event_positions', 'tenant_id', 'last'),
+    ('event_subscribers', 'id,tenant_id', 'id, key text, user_id, kinds text[], case_types text[], position, delivered, created_at timestamptz, asked_at timestamptz, acknowledged_at timestamptz'),
     ('case_types', 'case_type,tenant_id', 'case_type text, parent_type text, label text'),
     ('case_states', 'case_type,state,tenant_id', 'case_type text, state text, value integer, state_class text, label text'),
     ('case_transitions', 'case_type,from_state,action,tenant_id', 'case_type text, from_state text, action text, to_state text, actors text[], required_fields text[], effects jsonb');

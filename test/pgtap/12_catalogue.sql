@@ -137,7 +137,9 @@ SELECT is_empty($$SELECT r.rolname FROM pg_roles r WHERE r.rolname ~ '^csm_' AND
 SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                 WHERE p.pronamespace IN ('csm'::regnamespace, 'csm_private'::regnamespace, 'csm_report'::regnamespace) AND p.prosecdef
                   AND EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee <> p.proowner)$$,
-              $$VALUES ('csm.act(bigint,text,text,jsonb)'), ('csm.actions(bigint)'), ('csm.case_people(bigint)'), ('csm.comment(bigint,text,text,text)'),
+              $$VALUES ('csm.next_events(text,integer)'), ('csm.acknowledge(text,bigint)'), ('csm.prune_events(interval,integer)'),
+                       ('csm_private.events_waiting(bigint,bigint)'),
+                       ('csm.act(bigint,text,text,jsonb)'), ('csm.actions(bigint)'), ('csm.case_people(bigint)'), ('csm.comment(bigint,text,text,text)'),
                        ('csm.explain_access(bigint,bigint)'), ('csm.refresh_shipped(bigint)'), ('csm.verify_accounts(bigint)'),
                        ('csm.who_can_see(bigint)'), ('csm.whoami()'), ('csm_private.may_open(csm.cases)')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
 
