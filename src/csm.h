@@ -213,6 +213,7 @@ extern double csm_policy_share(struct PlannerInfo *root, struct RelOptInfo *rel)
 #define CSM_ACTOR_ASSIGNEE		0x040
 #define CSM_ACTOR_MANAGER		0x080
 #define CSM_ACTOR_SYSTEM		0x100
+#define CSM_ACTOR_APPROVER		0x200
 
 extern uint32 csm_case_actors(const CsmCaseKeys *keys);
 extern uint32 csm_actor_from_name(const char *name);	/* 0: unknown */

@@ -16,6 +16,7 @@
  *	  assignee	 agent to whom the case is assigned
  *	  manager	 agent with account_manage where the case belongs
  *	  system	 a write without identity
+ *	  approver	 customer who neither asked for the case nor opened it
  *
  * Those who work on cases hold case_work and not case_decide, so case_decide
  * means the customer's side; employees who hold it through reach own
@@ -49,6 +50,7 @@ static const struct
 	{"assignee", CSM_ACTOR_ASSIGNEE},
 	{"manager", CSM_ACTOR_MANAGER},
 	{"system", CSM_ACTOR_SYSTEM},
+	{"approver", CSM_ACTOR_APPROVER},
 };
 
 uint32
@@ -188,7 +190,8 @@ csm_case_actors(const CsmCaseKeys *k)
 		actors |= CSM_ACTOR_REQUESTER;
 	if (customer_permits(map, k, CSM_CASE_DECIDE))
 		actors |= CSM_ACTOR_CUSTOMER |
-			(k->counterparty_account_id != 0 ? CSM_ACTOR_CLAIMANT : 0);
+			(k->counterparty_account_id != 0 ? CSM_ACTOR_CLAIMANT : 0) |
+			(k->requester_id != me && k->opened_by != me ? CSM_ACTOR_APPROVER : 0);
 	if (counterparty_permits(map, k, CSM_CASE_DECIDE))
 		actors |= CSM_ACTOR_RESPONDENT;
 	if (csm_map_partner(map, k->partner_account_id, k->account_id, CSM_CASE_COMMENT) ||

@@ -70,7 +70,7 @@ csm_case_state(const CsmCaseRow *row, const CsmMachine *machine)
 		ereport(ERROR,
 				(errcode(ERRCODE_CSM_TRANSITION),
 				 errmsg("case type \"%s\" has no state \"%s\"", machine->case_type, key ? key : ""),
-				 errhint("Choose one of csm.case_states with case_type = '%s'.", machine->machine_type)));
+				 errhint("csm.machine_diagram('%s') shows its states.", machine->case_type)));
 	return state;
 }
 
@@ -126,8 +126,7 @@ csm_report_verdict(CsmVerdict verdict, const CsmCaseRow *row, const CsmMachine *
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("case type \"%s\" has no action \"%s\"", machine->case_type, action),
-					 errhint("Choose one of csm.case_transitions with case_type = '%s'.",
-							 machine->machine_type)));
+					 errhint("csm.machine_diagram('%s') shows its actions.", machine->case_type)));
 			break;
 		case CSM_FINAL:
 			ereport(ERROR,

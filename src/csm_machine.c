@@ -1,15 +1,14 @@
 /*
  * csm_machine.c
- *	  State machines: read from case_types, case_states and case_transitions,
- *	  kept per backend, and asked what they allow.
+ *	  State machines: read from case_types, case_states, case_transitions and
+ *	  case_type_fields, kept per backend, and asked what they allow.
  *
  * A machine is kept until a row of its tenant's machines is signalled
  * (csm_signal.c); one that was read under the snapshot of a REPEATABLE READ or
  * SERIALIZABLE transaction serves that transaction only.  At most MAX_MACHINES
  * are kept; the one that rested longest gives way.
  *
- * A type without states of its own uses those of the nearest ancestor that has
- * some.
+ * What a type inherits is decided by the SQL functions in 42_machines.sql.
  */
 #include "postgres.h"
 
@@ -28,8 +27,7 @@
 
 #define MAX_MACHINES 64
 
-/* A chain of parent types longer than this is taken for a circle. */
-#define MAX_ANCESTORS "32"
+#define DEFAULT_PRIORITY 4
 
 typedef struct Kept
 {
@@ -178,12 +176,15 @@ static void
 take_type(HeapTuple tuple, TupleDesc desc, void *arg)
 {
 	CsmMachine *machine = (CsmMachine *) arg;
-	bool		isnull;
-	char	   *type = text_at(tuple, desc, 2);
 	MemoryContext context = GetMemoryChunkContext(machine);
+	bool		isnull;
+	Datum		value;
 
 	machine->active = DatumGetBool(heap_getattr(tuple, 1, desc, &isnull));
-	machine->machine_type = MemoryContextStrdup(context, type ? type : machine->case_type);
+	machine->machine_type = MemoryContextStrdup(context, text_at(tuple, desc, 2));
+	machine->begins_as_draft = DatumGetBool(heap_getattr(tuple, 3, desc, &isnull));
+	value = heap_getattr(tuple, 4, desc, &isnull);
+	machine->priority = isnull ? DEFAULT_PRIORITY : DatumGetInt32(value);
 }
 
 /* Room for one more element, doubling. */
@@ -215,8 +216,9 @@ take_state(HeapTuple tuple, TupleDesc desc, void *arg)
 	state->state_class = (CsmStateClass) state_class;
 }
 
+/* The elements of a text[], in the machine's memory. */
 static char **
-texts_at(HeapTuple tuple, TupleDesc desc, int column, int *n)
+texts_at(MemoryContext context, HeapTuple tuple, TupleDesc desc, int column, int *n)
 {
 	bool		isnull;
 	Datum		value = heap_getattr(tuple, column, desc, &isnull);
@@ -228,9 +230,9 @@ texts_at(HeapTuple tuple, TupleDesc desc, int column, int *n)
 		return NULL;
 	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
 					  &elements, NULL, n);
-	texts = (char **) palloc0(Max(*n, 1) * sizeof(char *));
+	texts = (char **) MemoryContextAllocZero(context, Max(*n, 1) * sizeof(char *));
 	for (int i = 0; i < *n; i++)
-		texts[i] = TextDatumGetCString(elements[i]);
+		texts[i] = MemoryContextStrdup(context, TextDatumGetCString(elements[i]));
 	return texts;
 }
 
@@ -254,14 +256,10 @@ take_transition(HeapTuple tuple, TupleDesc desc, void *arg)
 	if (t->from == NULL || t->to == NULL)
 		elog(ERROR, "action \"%s\" of case type \"%s\" leads from or to an unknown state",
 			 t->action, machine->machine_type);
-	texts = texts_at(tuple, desc, 4, &n);
+	texts = texts_at(context, tuple, desc, 4, &n);
 	for (int i = 0; i < n; i++)
 		t->actors |= csm_actor_from_name(texts[i]);
-	texts = texts_at(tuple, desc, 5, &n);
-	t->required = (char **) MemoryContextAllocZero(context, Max(n, 1) * sizeof(char *));
-	t->nrequired = n;
-	for (int i = 0; i < n; i++)
-		t->required[i] = MemoryContextStrdup(context, texts[i]);
+	t->required = texts_at(context, tuple, desc, 5, &t->nrequired);
 	t->note_required = DatumGetBool(heap_getattr(tuple, 6, desc, &isnull));
 }
 
@@ -303,33 +301,63 @@ take_effect(HeapTuple tuple, TupleDesc desc, void *arg)
 	}
 }
 
+static CsmAudience
+audience_from_name(const char *name)
+{
+	static const char *const names[CSM_AUDIENCES] = {
+		"all", "staff", "customer", "counterparty"
+	};
+
+	for (int i = 0; i < CSM_AUDIENCES; i++)
+	{
+		if (strcmp(names[i], name) == 0)
+			return (CsmAudience) i;
+	}
+	elog(ERROR, "unknown audience");
+}
+
+static void
+take_field(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+	CsmMachine *machine = (CsmMachine *) arg;
+	MemoryContext context = GetMemoryChunkContext(machine);
+	CsmField   *field;
+	char	   *reference = text_at(tuple, desc, 7);
+	bool		isnull;
+
+	machine->fields = grow(context, machine->fields, machine->nfields, sizeof(CsmField));
+	field = &machine->fields[machine->nfields++];
+	field->name = MemoryContextStrdup(context, text_at(tuple, desc, 1));
+	field->type = MemoryContextStrdup(context, text_at(tuple, desc, 2));
+	field->audience = audience_from_name(text_at(tuple, desc, 3));
+	field->required = DatumGetBool(heap_getattr(tuple, 4, desc, &isnull));
+	field->required_for = texts_at(context, tuple, desc, 5, &field->nrequired_for);
+	field->choices = texts_at(context, tuple, desc, 6, &field->nchoices);
+	field->reference = reference ? MemoryContextStrdup(context, reference) : NULL;
+}
+
 static CsmMachine *
 read_machine(MemoryContext context, int64 tenant_id, const char *case_type)
 {
 	static const char type_sql[] =
-		"WITH RECURSIVE up(case_type, parent_type, depth) AS ("
-		"  SELECT t.case_type, t.parent_type, 0 FROM csm.case_types t"
-		"   WHERE t.case_type = $2 AND t.tenant_id = $1"
-		"  UNION ALL"
-		"  SELECT t.case_type, t.parent_type, up.depth + 1"
-		"    FROM up JOIN csm.case_types t ON t.case_type = up.parent_type AND t.tenant_id = $1"
-		"   WHERE up.depth < " MAX_ANCESTORS
-		"     AND NOT EXISTS (SELECT FROM csm.case_states s"
-		"                      WHERE s.case_type = up.case_type AND s.tenant_id = $1))"
-		" SELECT (SELECT t.active FROM csm.case_types t WHERE t.case_type = $2 AND t.tenant_id = $1),"
-		"        up.case_type FROM up ORDER BY up.depth DESC LIMIT 1";
+		"SELECT t.active,"
+		"       (SELECT c.case_type FROM csm_private.type_chain($1, $2) c"
+		"         WHERE c.in_machine ORDER BY c.depth DESC LIMIT 1),"
+		"       coalesce(csm_private.type_setting($1, $2, 'begins_as_draft') = 'true', false),"
+		"       csm_private.type_setting($1, $2, 'priority')::integer"
+		"  FROM csm.case_types t WHERE t.case_type = $2 AND t.tenant_id = $1";
 	static const char states_sql[] =
-		"SELECT state, value, state_class FROM csm.case_states"
-		" WHERE case_type = $2 AND tenant_id = $1 ORDER BY value";
+		"SELECT state, value, state_class FROM csm_private.machine_states($1, $2) ORDER BY value";
 	static const char transitions_sql[] =
 		"SELECT from_state, action, to_state, actors, required_fields, note_required"
-		"  FROM csm.case_transitions"
-		" WHERE case_type = $2 AND tenant_id = $1 ORDER BY from_state, action";
+		"  FROM csm_private.machine_transitions($1, $2) ORDER BY from_state, action";
 	static const char effects_sql[] =
 		"SELECT t.from_state, t.action, e.key, e.value"
-		"  FROM csm.case_transitions t, LATERAL jsonb_each_text(t.effects) e"
-		" WHERE t.case_type = $2 AND t.tenant_id = $1"
+		"  FROM csm_private.machine_transitions($1, $2) t, LATERAL jsonb_each_text(t.effects) e"
 		" ORDER BY t.from_state, t.action, strpos(e.key, ':') = 0, e.key";
+	static const char fields_sql[] =
+		"SELECT name, type, audience, required, required_for, choices, reference"
+		"  FROM csm_private.type_fields($1, $2) ORDER BY \"position\", name";
 	Oid			types[2] = {INT8OID, TEXTOID};
 	Datum		values[2];
 	CsmMachine *machine = (CsmMachine *) MemoryContextAllocZero(context, sizeof(CsmMachine));
@@ -340,11 +368,10 @@ read_machine(MemoryContext context, int64 tenant_id, const char *case_type)
 	values[1] = CStringGetTextDatum(case_type);
 	if (csm_spi_query(type_sql, 2, types, values, NULL, take_type, machine) == 0)
 		return NULL;
-
-	values[1] = CStringGetTextDatum(machine->machine_type);
 	csm_spi_query(states_sql, 2, types, values, NULL, take_state, machine);
 	csm_spi_query(transitions_sql, 2, types, values, NULL, take_transition, machine);
 	csm_spi_query(effects_sql, 2, types, values, NULL, take_effect, machine);
+	csm_spi_query(fields_sql, 2, types, values, NULL, take_field, machine);
 	return machine;
 }
 
@@ -429,7 +456,7 @@ csm_machine_get(int64 tenant_id, const char *case_type)
 
 PG_FUNCTION_INFO_V1(csm_machine_type);
 
-/* csm_private.machine_type(tenant_id, case_type): whose machine the type uses. */
+/* csm_private.machine_type(tenant_id, case_type): with whom the machine began. */
 Datum
 csm_machine_type(PG_FUNCTION_ARGS)
 {

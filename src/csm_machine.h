@@ -47,16 +47,44 @@ typedef struct CsmTransition
 	bool		note_required;
 } CsmTransition;
 
+/* Who reads a field, and with it where the value lives. */
+typedef enum CsmAudience
+{
+	CSM_AUDIENCE_ALL,			/* csm.cases.attributes */
+	CSM_AUDIENCE_STAFF,			/* csm.case_internal */
+	CSM_AUDIENCE_CUSTOMER,		/* csm.case_side_fields */
+	CSM_AUDIENCE_COUNTERPARTY,
+	CSM_AUDIENCES
+} CsmAudience;
+
+/* A row of csm.case_type_fields. */
+typedef struct CsmField
+{
+	char	   *name;
+	char	   *type;
+	CsmAudience audience;
+	bool		required;
+	char	  **required_for;	/* actions */
+	int			nrequired_for;
+	char	  **choices;
+	int			nchoices;
+	char	   *reference;		/* NULL: not a reference */
+} CsmField;
+
 typedef struct CsmMachine
 {
 	int64		tenant_id;
 	char	   *case_type;
-	char	   *machine_type;	/* whose states these are: the type's or an ancestor's */
+	char	   *machine_type;	/* the farthest type on the chain whose states count */
 	bool		active;
+	bool		begins_as_draft;
+	int			priority;		/* of a case that names none */
 	CsmState   *states;
 	int			nstates;
 	CsmTransition *transitions;
 	int			ntransitions;
+	CsmField   *fields;			/* none: the type takes any JSON object */
+	int			nfields;
 } CsmMachine;
 
 typedef enum CsmVerdict

@@ -27,6 +27,7 @@ CREATE TABLE csm.case_states (
     value integer NOT NULL,
     state_class text NOT NULL,
     label text NOT NULL,
+    active boolean NOT NULL DEFAULT true,
     CONSTRAINT case_states_pkey PRIMARY KEY (case_type, state, tenant_id),
     CONSTRAINT case_states_type_fkey FOREIGN KEY (case_type, tenant_id)
         REFERENCES csm.case_types (case_type, tenant_id) ON DELETE CASCADE,
@@ -36,8 +37,10 @@ CREATE TABLE csm.case_states (
         ('draft', 'new', 'open', 'waiting', 'resolved', 'closed', 'cancelled'))
 );
 SELECT csm_private.adopt_table('csm.case_states');
-SELECT csm_private.signal_on('csm.case_states', '{tenant_id,case_type,state,state_class}', 'machine', 'tenant_id');
+SELECT csm_private.signal_on('csm.case_states', '{tenant_id,case_type,state,value,state_class,active}', 'machine', 'tenant_id');
 
+-- An action may lead between inherited states, so the states that it names
+-- stand under from_type and to_type: the type itself or an ancestor.
 CREATE TABLE csm.case_transitions (
     tenant_id bigint NOT NULL DEFAULT csm.default_tenant_id(),
     case_type text NOT NULL,
@@ -49,21 +52,26 @@ CREATE TABLE csm.case_transitions (
     note_required boolean NOT NULL DEFAULT false,
     effects jsonb NOT NULL DEFAULT '{}',
     label text NOT NULL,
+    active boolean NOT NULL DEFAULT true,
+    from_type text NOT NULL,
+    to_type text NOT NULL,
     CONSTRAINT case_transitions_pkey PRIMARY KEY (case_type, from_state, action, tenant_id),
-    CONSTRAINT case_transitions_from_fkey FOREIGN KEY (case_type, from_state, tenant_id)
+    CONSTRAINT case_transitions_type_fkey FOREIGN KEY (case_type, tenant_id)
+        REFERENCES csm.case_types (case_type, tenant_id) ON DELETE CASCADE,
+    CONSTRAINT case_transitions_from_fkey FOREIGN KEY (from_type, from_state, tenant_id)
         REFERENCES csm.case_states (case_type, state, tenant_id) ON DELETE CASCADE,
-    CONSTRAINT case_transitions_to_fkey FOREIGN KEY (case_type, to_state, tenant_id)
+    CONSTRAINT case_transitions_to_fkey FOREIGN KEY (to_type, to_state, tenant_id)
         REFERENCES csm.case_states (case_type, state, tenant_id) ON DELETE CASCADE,
     CONSTRAINT case_transitions_action_check CHECK (action ~ '^[a-z][a-z0-9_]{0,62}$'),
     CONSTRAINT case_transitions_actors_check CHECK (cardinality(actors) > 0 AND actors <@
-        '{requester,customer,claimant,respondent,partner,agent,assignee,manager,system}'::text[]),
+        '{requester,customer,claimant,respondent,partner,agent,assignee,manager,system,approver}'::text[]),
     CONSTRAINT case_transitions_required_check CHECK (required_fields <@
         '{subject,description,priority,resolution_code,resolution_notes,assigned_to,assigned_group_id,product_id,account_id,asset_id}'::text[]),
     CONSTRAINT case_transitions_effects_check CHECK (jsonb_typeof(effects) = 'object')
 );
 SELECT csm_private.adopt_table('csm.case_transitions');
 SELECT csm_private.signal_on('csm.case_transitions',
-    '{tenant_id,case_type,from_state,action,to_state,actors,required_fields,note_required,effects}', 'machine', 'tenant_id');
+    '{tenant_id,case_type,from_state,action,to_state,actors,required_fields,note_required,effects,active}', 'machine', 'tenant_id');
 
 DO $$
 DECLARE
@@ -90,14 +98,15 @@ COMMENT ON COLUMN csm.case_types.active IS 'False: no new case of the type';
 COMMENT ON COLUMN csm.case_types.shipped IS 'Came with csm; csm.refresh_shipped() keeps what the tenant changed';
 COMMENT ON COLUMN csm.case_types.settings IS 'What the type says about time and forms, a JSON object; a key that is absent is inherited from the parent type, null switches it off. Keys: priority (1 to 4, of a new case that names none), reminder_days and close_days (of a proposed solution), awaiting_info_days, survey, sla; of disputes response_hours, auto_accept_days, max_rounds, appeal_days';
 COMMENT ON COLUMN csm.case_types.own_machine IS 'True: only the type''s own states and transitions hold; fields and settings are still inherited';
-COMMENT ON TABLE csm.case_states IS 'States of a case type';
+COMMENT ON TABLE csm.case_states IS 'States of a case type; a state of a type hides the one of the same key that it would inherit';
 COMMENT ON COLUMN csm.case_states.tenant_id IS 'Tenant of the row';
 COMMENT ON COLUMN csm.case_states.case_type IS 'The type';
 COMMENT ON COLUMN csm.case_states.state IS 'Key of the state';
 COMMENT ON COLUMN csm.case_states.value IS 'Number by which other systems know the state';
 COMMENT ON COLUMN csm.case_states.state_class IS 'What the state means to timers, SLAs and reports: draft, new, open, waiting, resolved, closed or cancelled';
 COMMENT ON COLUMN csm.case_states.label IS 'Name that people read';
-COMMENT ON TABLE csm.case_transitions IS 'From which state which action leads where, who may take it, and what it demands';
+COMMENT ON COLUMN csm.case_states.active IS 'False: the type does without the state that it would inherit, and without the actions that lead from or to it';
+COMMENT ON TABLE csm.case_transitions IS 'A row of a type hides the one of the same state and action that it would inherit. From which state which action leads where, who may take it, and what it demands';
 COMMENT ON COLUMN csm.case_transitions.tenant_id IS 'Tenant of the row';
 COMMENT ON COLUMN csm.case_transitions.case_type IS 'The type';
 COMMENT ON COLUMN csm.case_transitions.from_state IS 'State in which the action can be taken';
@@ -108,3 +117,6 @@ COMMENT ON COLUMN csm.case_transitions.required_fields IS 'Columns of the case t
 COMMENT ON COLUMN csm.case_transitions.note_required IS 'True: csm.act() demands a note (SM003); it becomes a shared entry';
 COMMENT ON COLUMN csm.case_transitions.effects IS 'What the action sets, a JSON object. Key: a column (subject, description, priority, impact, urgency, assigned_to, assigned_group_id, product_id, asset_id, resolution_code, resolution_notes) or "actor:column" for one relation, which goes before the plain key; "note" offers the note. Value: text in the column''s input form, null clears. A value that the caller writes in the same statement goes first';
 COMMENT ON COLUMN csm.case_transitions.label IS 'Caption of the button';
+COMMENT ON COLUMN csm.case_transitions.active IS 'False: the type does without the action that it would inherit';
+COMMENT ON COLUMN csm.case_transitions.from_type IS 'Type whose from_state it is, filled in: case_type or the farthest ancestor that has the state';
+COMMENT ON COLUMN csm.case_transitions.to_type IS 'Type whose to_state it is, filled in likewise';

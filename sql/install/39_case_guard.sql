@@ -36,7 +36,7 @@ COMMENT ON FUNCTION csm_private.importing() IS
 CREATE OR REPLACE FUNCTION csm_private.machine_type(tenant_id bigint, case_type text) RETURNS text
 AS 'MODULE_PATHNAME', 'csm_machine_type' LANGUAGE c STABLE STRICT;
 COMMENT ON FUNCTION csm_private.machine_type(bigint, text) IS
-'The type whose states and transitions hold for a case type: itself or its nearest ancestor that has states; NULL for an unknown type';
+'The farthest type on the chain of parents whose states and transitions count for a case type, itself where it has a machine of its own; NULL for an unknown type';
 
 -- What csm's functions announce to the triggers.  An announcement is memory of
 -- the backend, meets one write and ends with the transaction at the latest.

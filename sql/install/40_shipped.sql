@@ -60,96 +60,120 @@ BEGIN ATOMIC
     ) AS p(role, reach, actions), unnest(p.actions) AS a(action);
 END;
 
+-- Case types, a block each.  What a block does not say is inherited from the
+-- parent; the periods are those of R 2.4 and 5.4.
 CREATE OR REPLACE FUNCTION csm_private.shipped_case_types()
-RETURNS TABLE (case_type text, parent_type text, label text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1
-BEGIN ATOMIC
-    VALUES ('case', NULL::text, 'Case');
-END;
-
-CREATE OR REPLACE FUNCTION csm_private.shipped_case_states()
-RETURNS TABLE (case_type text, state text, value integer, state_class text, label text)
+RETURNS TABLE (case_type text, parent_type text, label text, settings jsonb, own_machine boolean)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 10
 BEGIN ATOMIC
     VALUES
+        ('case', NULL::text, 'Case', '{"reminder_days": 5, "close_days": 10}'::jsonb, false),
+        ('complaint', 'case', 'Complaint', '{"priority": 3}', false),
+        ('request', 'case', 'Service request', '{}', false),
+        ('privacy_request', 'case', 'Privacy request', '{"priority": 2}', false),
+        ('order', 'case', 'Order', '{"begins_as_draft": true}', false);
+END;
+
+CREATE OR REPLACE FUNCTION csm_private.shipped_case_states()
+RETURNS TABLE (case_type text, state text, value integer, state_class text, label text, active boolean)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 20
+BEGIN ATOMIC
+    SELECT s.case_type, s.state, s.value, s.state_class, s.label, true
+    FROM (VALUES
         ('case', 'draft', 0, 'draft', 'Draft'),
         ('case', 'new', 1, 'new', 'New'),
         ('case', 'open', 10, 'open', 'Open'),
         ('case', 'awaiting_info', 18, 'waiting', 'Awaiting info'),
         ('case', 'resolved', 6, 'resolved', 'Resolved'),
         ('case', 'closed', 3, 'closed', 'Closed'),
-        ('case', 'cancelled', 7, 'cancelled', 'Cancelled');
+        ('case', 'cancelled', 7, 'cancelled', 'Cancelled'),
+
+        ('request', 'open', 10, 'open', 'In fulfilment'),
+        ('request', 'resolved', 6, 'resolved', 'Delivered'),
+
+        ('privacy_request', 'awaiting_identity', 19, 'waiting', 'Awaiting proof of identity'),
+        ('privacy_request', 'resolved', 6, 'resolved', 'Answered'),
+
+        ('order', 'awaiting_approval', 2, 'draft', 'Awaiting approval'),
+        ('order', 'open', 10, 'open', 'Work in progress'),
+        ('order', 'resolved', 6, 'resolved', 'Delivered')
+    ) AS s(case_type, state, value, state_class, label);
 END;
 
+-- to_state NULL: back to where it came from.  A row without actors switches an
+-- inherited action off.
 CREATE OR REPLACE FUNCTION csm_private.shipped_case_transitions()
 RETURNS TABLE (case_type text, from_state text, action text, to_state text, actors text[],
-               required_fields text[], note_required boolean, effects jsonb, label text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 30
+               required_fields text[], note_required boolean, effects jsonb, label text, active boolean)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 60
 BEGIN ATOMIC
-    SELECT 'case', f.from_state, t.action, coalesce(t.to_state, f.from_state), t.actors,
-           t.required_fields, t.note_required, t.effects, t.label
+    SELECT t.case_type, f.from_state, t.action, coalesce(t.to_state, f.from_state), coalesce(t.actors, '{system}'),
+           t.required_fields, t.note_required, t.effects, t.label, t.actors IS NOT NULL
     FROM (VALUES
-        ('{draft}'::text[], 'submit', 'new', '{requester,agent}'::text[], '{}'::text[], false, '{}'::jsonb, 'Submit'),
-        ('{draft}', 'cancel', 'cancelled', '{requester,agent}', '{}', false, '{}', 'Cancel'),
-        ('{new}', 'take', 'open', '{agent}', '{}', false, '{}', 'Assign to me'),
-        ('{new,open,awaiting_info}', 'assign', NULL, '{agent,manager}', '{}', false, '{}', 'Assign'),
-        ('{open}', 'request_info', 'awaiting_info', '{agent}', '{}', true, '{}', 'Request info'),
-        ('{awaiting_info}', 'resume', 'open', '{agent,customer}', '{}', false, '{}', 'Resume'),
-        ('{open,awaiting_info}', 'propose', 'resolved', '{agent}', '{resolution_code,resolution_notes}', false, '{}', 'Propose solution'),
-        ('{resolved}', 'accept', 'closed', '{customer}', '{}', false, '{}', 'Accept solution'),
-        ('{resolved}', 'reject', 'open', '{customer}', '{}', true, '{}', 'Reject solution'),
+        ('case', '{draft}'::text[], 'submit', 'new', '{requester,agent}'::text[], '{}'::text[], false, '{}'::jsonb, 'Submit'),
+        ('case', '{draft}', 'cancel', 'cancelled', '{requester,agent}', '{}', false, '{}', 'Cancel'),
+        ('case', '{new}', 'take', 'open', '{agent}', '{}', false, '{}', 'Assign to me'),
+        ('case', '{new,open,awaiting_info}', 'assign', NULL, '{agent,manager}', '{}', false, '{}', 'Assign'),
+        ('case', '{open}', 'request_info', 'awaiting_info', '{agent}', '{}', true, '{}', 'Request info'),
+        ('case', '{awaiting_info}', 'resume', 'open', '{agent,customer}', '{}', false, '{}', 'Resume'),
+        ('case', '{open,awaiting_info}', 'propose', 'resolved', '{agent}', '{resolution_code,resolution_notes}', false, '{}', 'Propose solution'),
+        ('case', '{resolved}', 'accept', 'closed', '{customer}', '{}', false, '{}', 'Accept solution'),
+        ('case', '{resolved}', 'reject', 'open', '{customer}', '{}', true, '{}', 'Reject solution'),
         -- auto-close of a proposal that nobody answered
-        ('{resolved}', 'close', 'closed', '{system}', '{}', false, '{}', 'Close'),
-        ('{new,open,awaiting_info}', 'close', 'closed', '{agent,customer}', '{resolution_code,resolution_notes}', false,
+        ('case', '{resolved}', 'close', 'closed', '{system}', '{}', false, '{}', 'Close'),
+        ('case', '{new,open,awaiting_info}', 'close', 'closed', '{agent,customer}', '{resolution_code,resolution_notes}', false,
             '{"customer:resolution_code": "Solved by customer", "customer:resolution_notes": "Closed by customer", "customer:note": "Closed by customer"}', 'Close'),
-        ('{new}', 'cancel', 'cancelled', '{requester,manager}', '{}', false, '{}', 'Cancel'),
-        ('{open,awaiting_info}', 'cancel', 'cancelled', '{manager}', '{}', false, '{}', 'Cancel')
-    ) AS t(from_states, action, to_state, actors, required_fields, note_required, effects, label),
+        ('case', '{new}', 'cancel', 'cancelled', '{requester,manager}', '{}', false, '{}', 'Cancel'),
+        ('case', '{open,awaiting_info}', 'cancel', 'cancelled', '{manager}', '{}', false, '{}', 'Cancel'),
+
+        -- A complaint ends with an answer that the customer judged: the desk
+        -- cannot close it, and cannot cancel it once it is being worked on.
+        ('complaint', '{new,open,awaiting_info}', 'close', 'closed', '{customer}', '{resolution_code,resolution_notes}', false,
+            '{"resolution_code": "Withdrawn", "resolution_notes": "Withdrawn by customer", "note": "Withdrawn by customer"}', 'Withdraw'),
+        ('complaint', '{open,awaiting_info}', 'cancel', 'cancelled', NULL, '{}', false, '{}', 'Cancel'),
+
+        ('request', '{open,awaiting_info}', 'propose', 'resolved', '{agent}', '{resolution_notes}', false,
+            '{"resolution_code": "Delivered"}', 'Deliver'),
+        ('request', '{resolved}', 'accept', 'closed', '{customer}', '{}', false, '{}', 'Confirm receipt'),
+        ('request', '{resolved}', 'reject', 'open', '{customer}', '{}', true, '{}', 'Report a fault'),
+
+        -- Nothing is told before the person is known (GDPR article 12(6)); a
+        -- refusal is a manager's and says why (article 12(4)).
+        ('privacy_request', '{new,open,awaiting_info}', 'request_identity', 'awaiting_identity', '{agent}', '{}', true, '{}', 'Ask for proof of identity'),
+        ('privacy_request', '{awaiting_identity}', 'confirm_identity', 'open', '{agent}', '{}', false, '{}', 'Confirm identity'),
+        ('privacy_request', '{awaiting_identity}', 'assign', NULL, '{agent,manager}', '{}', false, '{}', 'Assign'),
+        ('privacy_request', '{open,awaiting_info,awaiting_identity}', 'refuse', 'resolved', '{manager}', '{resolution_notes}', true,
+            '{"resolution_code": "Refused"}', 'Refuse'),
+        ('privacy_request', '{new,open,awaiting_info,awaiting_identity}', 'close', 'closed', '{customer}', '{resolution_code,resolution_notes}', false,
+            '{"resolution_code": "Withdrawn", "resolution_notes": "Withdrawn by customer", "note": "Withdrawn by customer"}', 'Withdraw'),
+        ('privacy_request', '{open,awaiting_info}', 'cancel', 'cancelled', NULL, '{}', false, '{}', 'Cancel'),
+
+        -- An order can be cancelled before it is placed, not afterwards.
+        ('order', '{draft}', 'submit', 'new', '{requester,agent}', '{}', false, '{}', 'Place order'),
+        ('order', '{draft}', 'request_approval', 'awaiting_approval', '{requester,agent}', '{}', false, '{}', 'Ask a colleague to approve'),
+        ('order', '{awaiting_approval}', 'approve', 'new', '{approver}', '{}', false, '{}', 'Approve'),
+        ('order', '{awaiting_approval}', 'decline', 'draft', '{approver}', '{}', true, '{}', 'Decline'),
+        ('order', '{awaiting_approval}', 'recall', 'draft', '{requester,agent}', '{}', false, '{}', 'Take back'),
+        ('order', '{awaiting_approval}', 'cancel', 'cancelled', '{requester,agent}', '{}', false, '{}', 'Cancel'),
+        ('order', '{new,open,awaiting_info}', 'cancel', 'cancelled', NULL, '{}', false, '{}', 'Cancel'),
+        ('order', '{open,awaiting_info}', 'propose', 'resolved', '{agent}', '{resolution_notes}', false,
+            '{"resolution_code": "Delivered"}', 'Deliver'),
+        ('order', '{resolved}', 'accept', 'closed', '{customer}', '{}', false, '{}', 'Confirm receipt'),
+        ('order', '{resolved}', 'reject', 'open', '{customer}', '{}', true, '{}', 'Report a fault')
+    ) AS t(case_type, from_states, action, to_state, actors, required_fields, note_required, effects, label),
     unnest(t.from_states) AS f(from_state);
 END;
 
--- All of it in one form: one row for each thing that a tenant may change as a
--- whole.  A role is one thing with its permissions, so that a role which a
--- tenant narrowed is never widened behind his back.
-CREATE OR REPLACE FUNCTION csm_private.shipped_items()
-RETURNS TABLE (kind text, key text[], content jsonb)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 60
+-- Fields of the shipped types; audience all, because the customer gives them.
+CREATE OR REPLACE FUNCTION csm_private.shipped_case_fields()
+RETURNS TABLE (case_type text, name text, label text, type text, audience text, required boolean, required_for text[],
+               choices text[], reference text, "position" integer, active boolean)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 10
 BEGIN ATOMIC
-    SELECT 'role', ARRAY[r.role],
-           to_jsonb(r) || jsonb_build_object('permissions',
-               (SELECT coalesce(jsonb_agg(p.action || ' ' || p.reach ORDER BY p.action COLLATE "C", p.reach COLLATE "C"), '[]')
-                FROM csm_private.shipped_permissions() p WHERE p.role = r.role))
-    FROM csm_private.shipped_roles() r
-  UNION ALL
-    SELECT 'case_type', ARRAY[t.case_type], to_jsonb(t) FROM csm_private.shipped_case_types() t
-  UNION ALL
-    SELECT 'case_state', ARRAY[s.case_type, s.state], to_jsonb(s) FROM csm_private.shipped_case_states() s
-  UNION ALL
-    SELECT 'case_transition', ARRAY[t.case_type, t.from_state, t.action], to_jsonb(t)
-    FROM csm_private.shipped_case_transitions() t;
-END;
-
--- The same form of what a tenant has now.
-CREATE OR REPLACE FUNCTION csm_private.tenant_items(tenant bigint)
-RETURNS TABLE (kind text, key text[], content jsonb)
-LANGUAGE sql STABLE STRICT ROWS 60
-BEGIN ATOMIC
-    SELECT 'role', ARRAY[r.role],
-           jsonb_build_object('role', r.role, 'kind', r.kind, 'user_class', r.user_class, 'label', r.label,
-               'branches', r.branches, 'permissions',
-               (SELECT coalesce(jsonb_agg(p.action || ' ' || p.reach ORDER BY p.action COLLATE "C", p.reach COLLATE "C"), '[]')
-                FROM csm.role_permissions p WHERE p.role = r.role AND p.tenant_id = r.tenant_id))
-    FROM csm.roles r WHERE r.tenant_id = tenant
-  UNION ALL
-    SELECT 'case_type', ARRAY[t.case_type],
-           jsonb_build_object('case_type', t.case_type, 'parent_type', t.parent_type, 'label', t.label)
-    FROM csm.case_types t WHERE t.tenant_id = tenant
-  UNION ALL
-    SELECT 'case_state', ARRAY[s.case_type, s.state], to_jsonb(s) - 'tenant_id'
-    FROM csm.case_states s WHERE s.tenant_id = tenant
-  UNION ALL
-    SELECT 'case_transition', ARRAY[t.case_type, t.from_state, t.action], to_jsonb(t) - 'tenant_id'
-    FROM csm.case_transitions t WHERE t.tenant_id = tenant;
+    VALUES
+        ('privacy_request', 'right_asked', 'What is asked', 'choice', 'all', true, '{}'::text[],
+            '{access,rectification,erasure,restriction,portability,objection}'::text[], NULL::text, 1, true),
+        ('privacy_request', 'identity_proof', 'How the person was identified', 'text', 'staff', false, '{confirm_identity}', NULL, NULL, 2, true);
 END;
 
 DO $$
@@ -162,8 +186,7 @@ BEGIN
         ('csm_private.shipped_case_types()', 'Case types that csm ships'),
         ('csm_private.shipped_case_states()', 'States of the case types that csm ships'),
         ('csm_private.shipped_case_transitions()', 'Transitions of the case types that csm ships'),
-        ('csm_private.shipped_items()', 'Everything that csm ships, one row for each thing that a tenant may change: role (with its permissions), case_type, case_state, case_transition'),
-        ('csm_private.tenant_items(bigint)', 'What a tenant has, in the form of csm_private.shipped_items()')
+        ('csm_private.shipped_case_fields()', 'Fields of the case types that csm ships')
     ) AS v(name, comment)
     LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO csm_owner', f.name);

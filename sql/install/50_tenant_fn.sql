@@ -21,134 +21,9 @@ ALTER TABLE csm_private.shipped_copies ENABLE ROW LEVEL SECURITY;
 SELECT pg_extension_config_dump('csm_private.shipped_copies', '');
 COMMENT ON TABLE csm_private.shipped_copies IS 'What csm gave each tenant, to know at an update what the tenant has changed since';
 COMMENT ON COLUMN csm_private.shipped_copies.tenant_id IS 'The tenant';
-COMMENT ON COLUMN csm_private.shipped_copies.kind IS 'role (with its permissions), case_type, case_state or case_transition';
+COMMENT ON COLUMN csm_private.shipped_copies.kind IS 'role (with its permissions), case_type, case_state, case_transition or case_field';
 COMMENT ON COLUMN csm_private.shipped_copies.key IS 'Key of the thing within its kind and tenant';
 COMMENT ON COLUMN csm_private.shipped_copies.content IS 'The thing as it was given, as csm_private.shipped_items() writes it';
-
--- Puts one shipped thing into a tenant's tables, new or in place of the old.
--- False where it cannot stand: the state that a transition leads to is gone,
--- another state has its number.
-CREATE FUNCTION csm_private.put_item(tenant bigint, kind text, content jsonb) RETURNS boolean
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    CASE kind
-    WHEN 'role' THEN
-        INSERT INTO csm.roles AS r (tenant_id, role, kind, user_class, label, branches, shipped)
-        SELECT tenant, c.role, c.kind, c.user_class, c.label, c.branches, true
-        FROM jsonb_to_record(content) AS c(role text, kind text, user_class text, label text, branches text[])
-        ON CONFLICT ON CONSTRAINT roles_pkey DO UPDATE
-            SET kind = excluded.kind, user_class = excluded.user_class, label = excluded.label,
-                branches = excluded.branches, shipped = true;
-        DELETE FROM csm.role_permissions p
-        WHERE p.tenant_id = tenant AND p.role = content ->> 'role'
-          AND NOT content -> 'permissions' ? (p.action || ' ' || p.reach);
-        INSERT INTO csm.role_permissions (tenant_id, role, action, reach)
-        SELECT tenant, content ->> 'role', split_part(p, ' ', 1), split_part(p, ' ', 2)
-        FROM jsonb_array_elements_text(content -> 'permissions') AS p
-        ON CONFLICT DO NOTHING;
-    WHEN 'case_type' THEN
-        IF content ->> 'parent_type' IS NOT NULL
-           AND NOT EXISTS (SELECT FROM csm.case_types t
-                           WHERE t.tenant_id = tenant AND t.case_type = content ->> 'parent_type') THEN
-            RETURN false;
-        END IF;
-        INSERT INTO csm.case_types AS t (tenant_id, case_type, parent_type, label, shipped)
-        VALUES (tenant, content ->> 'case_type', content ->> 'parent_type', content ->> 'label', true)
-        ON CONFLICT ON CONSTRAINT case_types_pkey DO UPDATE
-            SET parent_type = excluded.parent_type, label = excluded.label, shipped = true;
-    WHEN 'case_state' THEN
-        IF NOT EXISTS (SELECT FROM csm.case_types t
-                       WHERE t.tenant_id = tenant AND t.case_type = content ->> 'case_type')
-           OR EXISTS (SELECT FROM csm.case_states s
-                      WHERE s.tenant_id = tenant AND s.case_type = content ->> 'case_type'
-                        AND s.state <> content ->> 'state' AND s.value = (content ->> 'value')::integer) THEN
-            RETURN false;
-        END IF;
-        INSERT INTO csm.case_states AS s (tenant_id, case_type, state, value, state_class, label)
-        SELECT tenant, c.case_type, c.state, c.value, c.state_class, c.label
-        FROM jsonb_to_record(content) AS c(case_type text, state text, value integer, state_class text, label text)
-        ON CONFLICT ON CONSTRAINT case_states_pkey DO UPDATE
-            SET value = excluded.value, state_class = excluded.state_class, label = excluded.label;
-    WHEN 'case_transition' THEN
-        IF (SELECT count(DISTINCT s.state) FROM csm.case_states s
-            WHERE s.tenant_id = tenant AND s.case_type = content ->> 'case_type'
-              AND s.state IN (content ->> 'from_state', content ->> 'to_state'))
-           < (CASE WHEN content ->> 'from_state' = content ->> 'to_state' THEN 1 ELSE 2 END) THEN
-            RETURN false;
-        END IF;
-        INSERT INTO csm.case_transitions AS t (tenant_id, case_type, from_state, action, to_state, actors,
-                                               required_fields, note_required, effects, label)
-        SELECT tenant, c.case_type, c.from_state, c.action, c.to_state, c.actors,
-               c.required_fields, c.note_required, c.effects, c.label
-        FROM jsonb_to_record(content) AS c(case_type text, from_state text, action text, to_state text, actors text[],
-                                           required_fields text[], note_required boolean, effects jsonb, label text)
-        ON CONFLICT ON CONSTRAINT case_transitions_pkey DO UPDATE
-            SET to_state = excluded.to_state, actors = excluded.actors, required_fields = excluded.required_fields,
-                note_required = excluded.note_required, effects = excluded.effects, label = excluded.label;
-    END CASE;
-    RETURN true;
-END $$;
-
--- Three-way merge of what csm gave (base), what the tenant has (mine) and what
--- csm ships now (theirs), thing by thing.
-CREATE FUNCTION csm_private.merge_shipped(tenant bigint)
-RETURNS TABLE (kind text, added integer, changed integer, removed integer, kept integer)
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    item record;
-    untouched boolean;
-BEGIN
-    PERFORM FROM csm.tenants t WHERE t.id = tenant FOR NO KEY UPDATE;
-    FOREACH kind IN ARRAY ARRAY['role', 'case_type', 'case_state', 'case_transition'] LOOP
-        added := 0;
-        changed := 0;
-        removed := 0;
-        kept := 0;
-        FOR item IN
-            SELECT key, b.content AS base, m.content AS mine, s.content AS theirs
-            FROM (SELECT c.key, c.content FROM csm_private.shipped_copies c
-                  WHERE c.tenant_id = tenant AND c.kind = merge_shipped.kind) b
-            FULL JOIN (SELECT i.key, i.content FROM csm_private.shipped_items() i
-                       WHERE i.kind = merge_shipped.kind) s USING (key)
-            LEFT JOIN (SELECT i.key, i.content FROM csm_private.tenant_items(tenant) i
-                       WHERE i.kind = merge_shipped.kind) m USING (key)
-            -- a parent type before its children
-            ORDER BY s.content ->> 'parent_type' NULLS FIRST, key
-        LOOP
-            -- Only what the base knew is compared: a later version may write more.
-            untouched := item.mine IS NOT NULL AND item.base IS NOT NULL
-                AND item.base = (SELECT jsonb_object_agg(k, item.mine -> k) FROM jsonb_object_keys(item.base) k);
-            IF item.theirs IS NULL THEN
-                -- No longer shipped.  A transition goes; what rows may name stays.
-                IF untouched AND kind = 'case_transition' THEN
-                    DELETE FROM csm.case_transitions t
-                    WHERE t.tenant_id = tenant AND ARRAY[t.case_type, t.from_state, t.action] = item.key;
-                    removed := removed + 1;
-                ELSIF item.mine IS NOT NULL THEN
-                    kept := kept + 1;
-                END IF;
-                DELETE FROM csm_private.shipped_copies c
-                WHERE c.tenant_id = tenant AND c.kind = merge_shipped.kind AND c.key = item.key;
-            ELSIF item.mine = item.theirs
-                  OR untouched AND csm_private.put_item(tenant, kind, item.theirs)
-                  OR item.base IS NULL AND item.mine IS NULL AND csm_private.put_item(tenant, kind, item.theirs) THEN
-                added := added + (item.mine IS NULL)::integer;
-                changed := changed + coalesce(item.mine <> item.theirs, false)::integer;
-                INSERT INTO csm_private.shipped_copies AS c (tenant_id, kind, key, content)
-                VALUES (tenant, merge_shipped.kind, item.key, item.theirs)
-                ON CONFLICT ON CONSTRAINT shipped_copies_pkey DO UPDATE SET content = excluded.content
-                    WHERE c.content <> excluded.content;
-            ELSE
-                kept := kept + 1;
-            END IF;
-        END LOOP;
-        RETURN NEXT;
-    END LOOP;
-END $$;
 
 CREATE FUNCTION csm.map_login(user_id bigint, role text) RETURNS void
 LANGUAGE plpgsql
@@ -255,20 +130,13 @@ BEGIN
     END IF;
 END $$;
 
-ALTER FUNCTION csm_private.put_item(bigint, text, jsonb) OWNER TO csm_owner;
-ALTER FUNCTION csm_private.merge_shipped(bigint) OWNER TO csm_owner;
 ALTER FUNCTION csm.map_login(bigint, text) OWNER TO csm_owner;
 ALTER FUNCTION csm.create_tenant(text, text, text, text) OWNER TO csm_owner;
 ALTER FUNCTION csm.refresh_shipped(bigint) OWNER TO csm_owner;
 ALTER FUNCTION csm.refresh_shipped() OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.put_item(bigint, text, jsonb), csm_private.merge_shipped(bigint),
-    csm.map_login(bigint, text), csm.create_tenant(text, text, text, text),
+REVOKE ALL ON FUNCTION csm.map_login(bigint, text), csm.create_tenant(text, text, text, text),
     csm.refresh_shipped(bigint), csm.refresh_shipped() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION csm.refresh_shipped(bigint), csm.refresh_shipped() TO csm_admin;
-COMMENT ON FUNCTION csm_private.put_item(bigint, text, jsonb) IS
-'Writes one shipped thing into a tenant''s tables; false where what it refers to is missing or its number is taken';
-COMMENT ON FUNCTION csm_private.merge_shipped(bigint) IS
-'Brings one tenant up to what csm ships and keeps what he changed; no check of the caller';
 COMMENT ON FUNCTION csm.map_login(bigint, text) IS
 'Lets a PostgreSQL role act as this person; NULL unmaps. It grants nothing: give the role csm_portal, csm_agent, csm_reporter or csm_admin as well. Superuser or member of csm_owner. Errors: 42704 no such role, 22023 no such user or a group role, 42501 a role that row-level security does not bind, 23505 mapped to another';
 COMMENT ON FUNCTION csm.create_tenant(text, text, text, text) IS
@@ -276,4 +144,4 @@ COMMENT ON FUNCTION csm.create_tenant(text, text, text, text) IS
 COMMENT ON FUNCTION csm.refresh_shipped(bigint) IS
 'As csm.refresh_shipped(), for one''s own tenant; error 42501 without the action configure there';
 COMMENT ON FUNCTION csm.refresh_shipped() IS
-'Merges what an update of csm brings into roles, permissions, case types, states and transitions, and keeps what a tenant changed or deleted. A role counts as one thing with its permissions. Members of csm_owner: all tenants; an administrator: his own. Counts per kind: added, changed, removed (transitions only), kept (differs from what csm ships)';
+'Merges what an update of csm brings into roles, permissions, case types, states, transitions and fields, and keeps what a tenant changed or deleted. A role counts as one thing with its permissions. Members of csm_owner: all tenants; an administrator: his own. Counts per kind: added, changed, removed (transitions only), kept (differs from what csm ships)';

@@ -211,9 +211,8 @@ BEGIN
                      ORDER BY n),
                t.note_required AND NOT (t.effects ? 'note')
                    AND NOT EXISTS (SELECT FROM unnest(relations) a WHERE t.effects ? (a || ':note'))
-        FROM csm.case_transitions t
-        WHERE t.tenant_id = c.tenant_id AND t.case_type = csm_private.machine_type(c.tenant_id, c.case_type)
-          AND t.from_state = c.state AND t.actors && relations
+        FROM csm_private.machine_transitions(c.tenant_id, c.case_type) t
+        WHERE t.from_state = c.state AND t.actors && relations
         ORDER BY t.action;
 END $$;
 COMMENT ON FUNCTION csm.actions(bigint) IS

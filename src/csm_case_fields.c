@@ -1,0 +1,705 @@
+/*
+ * csm_case_fields.c
+ *	  Typed fields of case types, judged whoever writes them: the trigger of
+ *	  csm.cases asks for csm.cases.attributes, the trigger at the end of this
+ *	  file stands on csm.case_internal and csm.case_side_fields.
+ *
+ * A type that neither has nor inherits a field takes any JSON object.  Where
+ * fields are defined, an object holds those of its audience and nothing else;
+ * what stood there before and is not touched is left alone, so that a type can
+ * be changed while its cases live.
+ *
+ * A reference is looked for with the eyes of the writer: a row that he may not
+ * see is refused like one that does not exist.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+
+#include "csm_case_fields.h"
+#include "csm_errors.h"
+#include "csm_lifecycle.h"
+#include "csm_spi.h"
+
+PG_FUNCTION_INFO_V1(csm_fields_guard);
+
+/* ---- the definition ---- */
+
+static const CsmField *
+field_named(const CsmMachine *machine, CsmAudience audience, const char *name)
+{
+	for (int i = 0; i < machine->nfields; i++)
+	{
+		if (machine->fields[i].audience == audience && strcmp(machine->fields[i].name, name) == 0)
+			return &machine->fields[i];
+	}
+	return NULL;
+}
+
+static bool
+is_among(char *const *names, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (strcmp(names[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+demanded(const CsmField *field, const char *action)
+{
+	return is_among(field->required_for, field->nrequired_for, action);
+}
+
+/* Names of the fields of an audience, or what a choice may be: for messages. */
+static char *
+field_names(const CsmMachine *machine, CsmAudience audience)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < machine->nfields; i++)
+	{
+		if (machine->fields[i].audience == audience)
+			appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", machine->fields[i].name);
+	}
+	return list.len > 0 ? list.data : "none";
+}
+
+static char *
+choice_names(const CsmField *field)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < field->nchoices; i++)
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", field->choices[i]);
+	return list.data;
+}
+
+/* ---- forms of values ---- */
+
+/* The next n digits as a number; moves on.  -1: there are fewer. */
+static int
+digits(const char **at, int n)
+{
+	int			value = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!(**at >= '0' && **at <= '9'))
+			return -1;
+		value = value * 10 + (*(*at)++ - '0');
+	}
+	return value;
+}
+
+static bool
+skip(const char **at, char c)
+{
+	if (**at != c)
+		return false;
+	(*at)++;
+	return true;
+}
+
+/* YYYY-MM-DD of the Gregorian calendar. */
+static bool
+take_date(const char **at)
+{
+	int			year = digits(at, 4);
+	int			month = year > 0 && skip(at, '-') ? digits(at, 2) : -1;
+	int			day = month >= 1 && month <= 12 && skip(at, '-') ? digits(at, 2) : -1;
+
+	return day >= 1 && day <= day_tab[isleap(year)][month - 1];
+}
+
+static bool
+take_clock(const char **at)
+{
+	int			hour = digits(at, 2);
+	int			minute = hour >= 0 && hour <= 23 && skip(at, ':') ? digits(at, 2) : -1;
+
+	return minute >= 0 && minute <= 59;
+}
+
+/* RFC 3339: date, T or a blank, time, offset; an offset, or it names no instant. */
+static bool
+is_timestamp(const char *at)
+{
+	int			second;
+
+	if (!take_date(&at) || !(skip(&at, 'T') || skip(&at, ' ')) || !take_clock(&at))
+		return false;
+	if (skip(&at, ':'))
+	{
+		second = digits(&at, 2);
+		if (second < 0 || second > 59)
+			return false;
+		if (skip(&at, '.'))
+		{
+			if (digits(&at, 1) < 0)
+				return false;
+			while (*at >= '0' && *at <= '9')
+				at++;
+		}
+	}
+	if (skip(&at, 'Z'))
+		return *at == '\0';
+	return (skip(&at, '+') || skip(&at, '-')) && take_clock(&at) && *at == '\0';
+}
+
+static bool
+is_date(const char *at)
+{
+	return take_date(&at) && *at == '\0';
+}
+
+/* A whole number that bigint can hold. */
+static bool
+is_integer(Numeric number, int64 *value)
+{
+	char	   *text = numeric_normalize(number);
+	char	   *end;
+
+	if (strchr(text, '.') != NULL)
+		return false;
+	errno = 0;
+	*value = strtoll(text, &end, 10);
+	return errno == 0 && *end == '\0';
+}
+
+/* ---- references ---- */
+
+static void
+ignore_row(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+}
+
+/* One text a table: plans are kept by the address of the text. */
+static const struct
+{
+	const char *table;
+	const char *sql;
+}			references[] =
+{
+#define REFERENCE(name) {#name, "SELECT FROM csm." #name " r WHERE r.id = $1 AND r.tenant_id = $2"}
+	REFERENCE(users),
+	REFERENCE(accounts),
+	REFERENCE(contacts),
+	REFERENCE(households),
+	REFERENCE(products),
+	REFERENCE(cases),
+	REFERENCE(groups),
+	REFERENCE(service_organizations),
+};
+
+static void
+check_reference(const CsmMachine *machine, const CsmField *field, int64 id)
+{
+	Oid			types[2] = {INT8OID, INT8OID};
+	Datum		values[2];
+	Oid			role = GetOuterUserId();
+	Oid			relid = get_relname_relid(field->reference, get_namespace_oid("csm", false));
+	bool		bound = check_enable_rls(relid, role, true) == RLS_ENABLED;
+	bool		found = false;
+
+	values[0] = Int64GetDatum(id);
+	values[1] = Int64GetDatum(machine->tenant_id);
+	for (int i = 0; i < (int) lengthof(references); i++)
+	{
+		if (strcmp(references[i].table, field->reference) == 0 &&
+			pg_class_aclcheck(relid, role, ACL_SELECT) == ACLCHECK_OK)
+			found = csm_spi_query_as_caller(references[i].sql, 2, types, values, NULL,
+											ignore_row, NULL) > 0;
+	}
+	if (!found)
+		ereport(ERROR,
+				(errcode(bound ? ERRCODE_INSUFFICIENT_PRIVILEGE : ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("field \"%s\" of case type \"%s\" refers to no row that you may see",
+						field->name, machine->case_type),
+				 errdetail("There is no " INT64_FORMAT " in csm.%s.", id, field->reference),
+				 errhint("A row that you may not see is reported in the same way.")));
+}
+
+/* ---- one value ---- */
+
+static char *
+value_text(const JsonbValue *value)
+{
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+static bool
+is_blank(const JsonbValue *value)
+{
+	if (value->type == jbvNull)
+		return true;
+	if (value->type != jbvString)
+		return false;
+	for (int i = 0; i < value->val.string.len; i++)
+	{
+		if (!isspace((unsigned char) value->val.string.val[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool
+same_value(const JsonbValue *a, const JsonbValue *b)
+{
+	if (a->type != b->type)
+		return false;
+	switch (a->type)
+	{
+		case jbvNull:
+			return true;
+		case jbvString:
+			return a->val.string.len == b->val.string.len &&
+				memcmp(a->val.string.val, b->val.string.val, a->val.string.len) == 0;
+		case jbvNumeric:
+			return DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(a->val.numeric),
+													NumericGetDatum(b->val.numeric)));
+		case jbvBool:
+			return a->val.boolean == b->val.boolean;
+		case jbvBinary:
+			return compareJsonbContainers(a->val.binary.data, b->val.binary.data) == 0;
+		default:
+			return false;
+	}
+}
+
+static void
+refuse_value(const CsmMachine *machine, const CsmField *field, const char *expected)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("field \"%s\" of case type \"%s\" takes %s", field->name, machine->case_type, expected),
+			 errhint("csm.case_type_fields describes the fields of each type.")));
+}
+
+static void
+check_value(const CsmMachine *machine, const CsmField *field, const JsonbValue *value)
+{
+	const char *type = field->type;
+	int64		whole;
+
+	if (value->type == jbvNull)
+		return;
+	if (strcmp(type, "text") == 0)
+	{
+		if (value->type != jbvString)
+			refuse_value(machine, field, "a string");
+	}
+	else if (strcmp(type, "integer") == 0)
+	{
+		if (value->type != jbvNumeric || !is_integer(value->val.numeric, &whole))
+			refuse_value(machine, field, "a whole number of 64 bits");
+	}
+	else if (strcmp(type, "number") == 0)
+	{
+		if (value->type != jbvNumeric)
+			refuse_value(machine, field, "a number");
+	}
+	else if (strcmp(type, "boolean") == 0)
+	{
+		if (value->type != jbvBool)
+			refuse_value(machine, field, "true or false");
+	}
+	else if (strcmp(type, "date") == 0)
+	{
+		if (value->type != jbvString || !is_date(value_text(value)))
+			refuse_value(machine, field, "a date as string, YYYY-MM-DD");
+	}
+	else if (strcmp(type, "timestamp") == 0)
+	{
+		if (value->type != jbvString || !is_timestamp(value_text(value)))
+			refuse_value(machine, field, "a time as string with its offset, such as 2026-03-29T09:00:00Z");
+	}
+	else if (strcmp(type, "choice") == 0)
+	{
+		if (value->type != jbvString ||
+			!is_among(field->choices, field->nchoices, value_text(value)))
+			refuse_value(machine, field, psprintf("one of: %s", choice_names(field)));
+	}
+	else if (strcmp(type, "reference") == 0)
+	{
+		if (value->type != jbvNumeric || !is_integer(value->val.numeric, &whole))
+			refuse_value(machine, field, psprintf("the id of a row of csm.%s", field->reference));
+		check_reference(machine, field, whole);
+	}
+	else
+		elog(ERROR, "unknown type \"%s\" of a field", type);
+}
+
+/* ---- one object ---- */
+
+/* The value under a key; NULL where there is none. */
+static JsonbValue *
+value_of(Jsonb *object, const char *name)
+{
+	JsonbValue	key;
+
+	if (object == NULL || !JB_ROOT_IS_OBJECT(object))
+		return NULL;
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = strlen(name);
+	return findJsonbValueFromContainer(&object->root, JB_FOBJECT, &key);
+}
+
+static bool
+has_value(Jsonb *object, const char *name)
+{
+	JsonbValue *value = value_of(object, name);
+
+	return value != NULL && !is_blank(value);
+}
+
+/*
+ * Walks over the keys whose value is not as before: each is a field of the
+ * audience and has the form of its type.
+ */
+static void
+check_object(const CsmMachine *machine, CsmAudience audience, Jsonb *before, Jsonb *after)
+{
+	JsonbIterator *walk;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	char	   *name = NULL;
+
+	if (!JB_ROOT_IS_OBJECT(after))
+		return;					/* a CHECK constraint refuses it */
+	walk = JsonbIteratorInit(&after->root);
+	while ((token = JsonbIteratorNext(&walk, &value, true)) != WJB_DONE)
+	{
+		const CsmField *field;
+		JsonbValue *was;
+
+		if (token == WJB_KEY)
+			name = value_text(&value);
+		if (token != WJB_VALUE)
+			continue;
+		was = value_of(before, name);
+		if (was != NULL && same_value(was, &value))
+			continue;
+		field = field_named(machine, audience, name);
+		if (field == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("case type \"%s\" has no field \"%s\" here", machine->case_type, name),
+					 errdetail("Fields here: %s.", field_names(machine, audience)),
+					 errhint("csm.case_type_fields describes the fields of each type, and who reads them.")));
+		check_value(machine, field, &value);
+	}
+}
+
+static Jsonb *
+attributes_of(const CsmCaseRow *row)
+{
+	return csm_case_row_null(row, CASE_attributes) ? NULL :
+		DatumGetJsonbP(csm_case_row_value(row, CASE_attributes));
+}
+
+static bool
+is_draft(const CsmCaseRow *row)
+{
+	char	   *state_class = csm_case_row_text(row, CASE_state_class);
+
+	return state_class != NULL && strcmp(state_class, csm_class_name(CSM_CLASS_DRAFT)) == 0;
+}
+
+static void
+refuse_missing(const CsmMachine *machine, const CsmCaseRow *row, const char *what, const char *missing)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CSM_FIELD_MISSING),
+			 errmsg("%s lacks a required field", what),
+			 errdetail("Missing: %s.", missing),
+			 errhint("csm.case_type_fields describes the fields of case type \"%s\".", machine->case_type)));
+}
+
+/*
+ * A field that is required is there from the moment at which the case is no
+ * draft.  One that came to be required later is asked for when it is cleared.
+ */
+static void
+check_required(const CsmMachine *machine, const CsmCaseRow *before, const CsmCaseRow *after,
+			   Jsonb *was, Jsonb *is)
+{
+	bool		begins = before == NULL || is_draft(before) ||
+		csm_case_row_changed(before, after, CASE_case_type);
+	StringInfoData missing;
+
+	initStringInfo(&missing);
+	for (int i = 0; i < machine->nfields; i++)
+	{
+		const CsmField *field = &machine->fields[i];
+
+		if (field->required && (begins || has_value(was, field->name)) && !has_value(is, field->name))
+			appendStringInfo(&missing, "%s%s", missing.len > 0 ? ", " : "", field->name);
+	}
+	if (missing.len > 0)
+		refuse_missing(machine, after, psprintf("a case of type \"%s\"", machine->case_type), missing.data);
+}
+
+void
+csm_fields_check_case(const CsmMachine *machine, const CsmCaseRow *before, const CsmCaseRow *after,
+					  bool importing)
+{
+	Jsonb	   *was;
+	Jsonb	   *is;
+	CsmStateClass state_class;
+
+	if (machine->nfields == 0)
+		return;
+	if (before != NULL && !csm_case_row_changed(before, after, CASE_attributes) &&
+		!csm_case_row_changed(before, after, CASE_state_class) &&
+		!csm_case_row_changed(before, after, CASE_case_type))
+		return;
+	was = before ? attributes_of(before) : NULL;
+	is = attributes_of(after);
+	if (is != NULL)
+		check_object(machine, CSM_AUDIENCE_ALL, was, is);
+	state_class = (CsmStateClass) csm_class_from_name(csm_case_row_text(after, CASE_state_class));
+	if (!importing && state_class != CSM_CLASS_DRAFT && state_class != CSM_CLASS_CANCELLED)
+		check_required(machine, before, after, was, is);
+}
+
+/* ---- what an action demands ---- */
+
+typedef struct OtherFields
+{
+	MemoryContext context;
+	Jsonb	   *objects[CSM_AUDIENCES];
+} OtherFields;
+
+static void
+take_object(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+	OtherFields *fields = (OtherFields *) arg;
+	bool		isnull;
+	int			audience = DatumGetInt32(heap_getattr(tuple, 1, desc, &isnull));
+	Datum		value = heap_getattr(tuple, 2, desc, &isnull);
+	MemoryContext old = MemoryContextSwitchTo(fields->context);
+
+	fields->objects[audience] = DatumGetJsonbPCopy(value);
+	MemoryContextSwitchTo(old);
+}
+
+/* What staff and the sides hold of the case; the numbers are CsmAudience. */
+static void
+read_others(OtherFields *fields, const CsmMachine *machine, int64 case_id)
+{
+	static const char sql[] =
+		"SELECT 1, i.attributes FROM csm.case_internal i WHERE i.case_id = $1 AND i.tenant_id = $2"
+		" UNION ALL "
+		"SELECT CASE s.side WHEN 'customer' THEN 2 ELSE 3 END, s.attributes"
+		"  FROM csm.case_side_fields s WHERE s.case_id = $1 AND s.tenant_id = $2";
+	Oid			types[2] = {INT8OID, INT8OID};
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(case_id);
+	values[1] = Int64GetDatum(machine->tenant_id);
+	csm_spi_query(sql, 2, types, values, NULL, take_object, fields);
+}
+
+static void
+check_party_attributes(const CsmMachine *machine, const char *action,
+					   const CsmCaseRow *before, const CsmCaseRow *after)
+{
+	Jsonb	   *was = attributes_of(before);
+	Jsonb	   *is = attributes_of(after);
+
+	for (int i = 0; i < machine->nfields; i++)
+	{
+		const CsmField *field = &machine->fields[i];
+		JsonbValue *old;
+		JsonbValue *new;
+
+		if (field->audience != CSM_AUDIENCE_ALL || demanded(field, action))
+			continue;
+		old = value_of(was, field->name);
+		new = value_of(is, field->name);
+		if ((old == NULL) != (new == NULL) || (old != NULL && !same_value(old, new)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("field \"%s\" of case %s may not be set with action \"%s\"",
+							field->name, csm_case_label(before), action),
+					 errhint("Leave the field out, or say it in the note.")));
+	}
+}
+
+void
+csm_fields_check_action(const CsmMachine *machine, const char *action, bool works,
+						const CsmCaseRow *before, const CsmCaseRow *after)
+{
+	OtherFields others = {.context = CurrentMemoryContext};
+	bool		read = false;
+	StringInfoData missing;
+
+	if (machine->nfields == 0)
+		return;
+	if (!works && csm_case_row_changed(before, after, CASE_attributes))
+		check_party_attributes(machine, action, before, after);
+
+	others.objects[CSM_AUDIENCE_ALL] = attributes_of(after);
+	initStringInfo(&missing);
+	for (int i = 0; i < machine->nfields; i++)
+	{
+		const CsmField *field = &machine->fields[i];
+
+		if (!demanded(field, action))
+			continue;
+		if (field->audience != CSM_AUDIENCE_ALL && !read)
+		{
+			read_others(&others, machine, csm_case_row_id(before, CASE_id));
+			read = true;
+		}
+		if (!has_value(others.objects[field->audience], field->name))
+			appendStringInfo(&missing, "%s%s", missing.len > 0 ? ", " : "", field->name);
+	}
+	if (missing.len > 0)
+		refuse_missing(machine, after,
+					   psprintf("action \"%s\" on case %s", action, csm_case_label(before)), missing.data);
+}
+
+/* ---- staff's and a side's fields ---- */
+
+/* What is known of the case to which a row belongs. */
+typedef struct FieldCase
+{
+	MemoryContext context;
+	bool		found;
+	CsmCaseKeys keys;
+	char	   *case_type;
+	char	   *label;
+	char	   *state;
+	int			state_class;
+} FieldCase;
+
+static void
+take_case(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+	FieldCase  *c = (FieldCase *) arg;
+	CsmCaseRow	row;
+	MemoryContext old = MemoryContextSwitchTo(c->context);
+
+	csm_case_row_open(&row, tuple, desc);
+	csm_case_row_keys(&row, &c->keys);
+	c->case_type = csm_case_row_text(&row, CASE_case_type);
+	c->label = csm_case_label(&row);
+	c->state = csm_case_row_text(&row, CASE_state);
+	c->state_class = csm_class_from_name(csm_case_row_text(&row, CASE_state_class));
+	c->found = true;
+	MemoryContextSwitchTo(old);
+}
+
+static Datum
+column_of(HeapTuple tuple, TupleDesc desc, const char *name, bool *isnull)
+{
+	int			attnum = SPI_fnumber(desc, name);
+
+	if (attnum <= 0)
+	{
+		*isnull = true;
+		return (Datum) 0;
+	}
+	return heap_getattr(tuple, attnum, desc, isnull);
+}
+
+/* case_internal has no side. */
+static CsmAudience
+audience_of(HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		side = column_of(tuple, desc, "side", &isnull);
+
+	if (isnull)
+		return CSM_AUDIENCE_STAFF;
+	return strcmp(TextDatumGetCString(side), csm_side_name(CSM_SIDE_CUSTOMER)) == 0
+		? CSM_AUDIENCE_CUSTOMER : CSM_AUDIENCE_COUNTERPARTY;
+}
+
+/*
+ * It runs before row security checks the new row: on a case that is missing or
+ * not the writer's to work on it says nothing, and the policy refuses both.
+ */
+static void
+guard_fields(TriggerData *data)
+{
+	static const char sql[] =
+		"SELECT * FROM csm.cases c WHERE c.id = $1 AND c.tenant_id = $2";
+	TupleDesc	desc = RelationGetDescr(data->tg_relation);
+	bool		update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
+	HeapTuple	new = update ? data->tg_newtuple : data->tg_trigtuple;
+	Oid			types[2] = {INT8OID, INT8OID};
+	Datum		values[2];
+	FieldCase	c = {.context = CurrentMemoryContext};
+	const CsmMachine *machine;
+	bool		isnull;
+	bool		was_null = true;
+	Datum		before = (Datum) 0;
+	Datum		after;
+
+	values[0] = column_of(new, desc, "case_id", &isnull);
+	if (isnull)
+		return;
+	values[1] = column_of(new, desc, "tenant_id", &isnull);
+	if (isnull)
+		return;
+	csm_spi_query(sql, 2, types, values, NULL, take_case, &c);
+	if (!c.found ||
+		(check_enable_rls(RelationGetRelid(data->tg_relation), InvalidOid, true) == RLS_ENABLED &&
+		 !csm_case_permits(&c.keys, CSM_CASE_WORK)))
+		return;
+	if (c.state_class >= 0 && csm_class_is_final((CsmStateClass) c.state_class) && !csm_is_importing())
+		ereport(ERROR,
+				(errcode(ERRCODE_CSM_CLOSED),
+				 errmsg("case %s is closed", c.label),
+				 errdetail("Its state is \"%s\".", c.state),
+				 errhint("Open a new case that refers to it.")));
+
+	machine = csm_machine_get(c.keys.tenant_id, c.case_type);
+	after = column_of(new, desc, "attributes", &isnull);
+	if (machine == NULL || machine->nfields == 0 || isnull)
+		return;
+	if (update)
+		before = column_of(data->tg_trigtuple, desc, "attributes", &was_null);
+	check_object(machine, audience_of(new, desc), was_null ? NULL : DatumGetJsonbP(before),
+				 DatumGetJsonbP(after));
+}
+
+/* BEFORE INSERT OR UPDATE FOR EACH ROW on csm.case_internal, csm.case_side_fields. */
+Datum
+csm_fields_guard(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(data->tg_event) || TRIGGER_FIRED_BY_DELETE(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("csm_private.fields_guard() must be a BEFORE INSERT OR UPDATE row trigger")));
+	if (!csm_is_restoring())
+		guard_fields(data);
+	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event)
+						   ? data->tg_newtuple : data->tg_trigtuple);
+}
