@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "utils/timestamp.h"
 
+#include "csm_case_fields.h"
 #include "csm_errors.h"
 #include "csm_lifecycle.h"
 #include "csm_spi.h"
@@ -120,7 +121,6 @@ fill_defaults(CsmCaseRow *row, TimestampTz now)
 		csm_case_row_set_text(row, CASE_channel, "web");
 	if (csm_case_row_null(row, CASE_attributes))
 		csm_case_row_parse(row, CASE_attributes, "{}");
-	csm_case_row_default(row, CASE_priority, Int16GetDatum(4));
 	csm_case_row_default(row, CASE_impact, Int16GetDatum(3));
 	csm_case_row_default(row, CASE_urgency, Int16GetDatum(3));
 	csm_case_row_default(row, CASE_needs_attention, BoolGetDatum(false));
@@ -156,6 +156,7 @@ csm_case_import(CsmCaseRow *row, TimestampTz now)
 
 	fill_defaults(row, now);
 	machine = csm_case_machine(row);
+	csm_case_row_default(row, CASE_priority, Int16GetDatum(machine->priority));
 	if (csm_case_row_null(row, CASE_state))
 	{
 		state = csm_machine_first(machine, CSM_CLASS_NEW);
@@ -168,6 +169,7 @@ csm_case_import(CsmCaseRow *row, TimestampTz now)
 		csm_case_row_default(row, CASE_submitted_at, csm_case_row_value(row, CASE_opened_at));
 	if (csm_case_row_null(row, CASE_branch) && !csm_case_row_null(row, CASE_requester_id))
 		choose_branch(row, NULL);
+	csm_fields_check_case(machine, NULL, row, true);
 	csm_case_index_words(row);
 }
 
@@ -229,7 +231,8 @@ csm_case_open(CsmCaseRow *row, const CsmMap *map, TimestampTz now)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("case type \"%s\" is not active", machine->case_type),
 				 errhint("Choose one of csm.case_types that is active.")));
-	state = first_state(row, machine, intent && intent->draft);
+	csm_case_row_default(row, CASE_priority, Int16GetDatum(machine->priority));
+	state = first_state(row, machine, machine->begins_as_draft || (intent && intent->draft));
 	csm_case_row_set_text(row, CASE_state, state->key);
 	csm_case_row_set_text(row, CASE_state_class, csm_class_name(state->state_class));
 	if (state->state_class != CSM_CLASS_DRAFT)
@@ -241,5 +244,6 @@ csm_case_open(CsmCaseRow *row, const CsmMap *map, TimestampTz now)
 		csm_case_row_set_text(row, CASE_idempotency_key, intent->key);
 	if (intent != NULL)
 		csm_intent_met();
+	csm_fields_check_case(machine, NULL, row, false);
 	csm_case_index_words(row);
 }

@@ -23,6 +23,7 @@
 #include "utils/rls.h"
 #include "utils/timestamp.h"
 
+#include "csm_case_fields.h"
 #include "csm_errors.h"
 #include "csm_judged.h"
 #include "csm_lifecycle.h"
@@ -250,6 +251,7 @@ import_change(TriggerData *data, CsmCaseRow *before, CsmCaseRow *after)
 	const CsmState *state = csm_case_state(after, machine);
 
 	csm_case_row_set_text(after, CASE_state_class, csm_class_name(state->state_class));
+	csm_fields_check_case(machine, before, after, true);
 	csm_case_index_words(after);
 	note_import(after);
 	return csm_case_row_form(after, data->tg_newtuple);
@@ -338,7 +340,11 @@ guard_update(TriggerData *data)
 	else if (state_given)
 		t = meant_transition(&before, &after, machine, from, csm_case_state(&after, machine), actors);
 	if (t != NULL)
+	{
 		csm_transition_apply(t, actors, has_note, now, &before, &after);
+		csm_fields_check_action(machine, t->action, (actors & WORKERS) != 0, &before, &after);
+	}
+	csm_fields_check_case(machine, &before, &after, false);
 	note_judged(&keys, t, entry != NULL, actors);
 	if (act != NULL || entry != NULL || own != NULL)
 		csm_intent_met();

@@ -107,7 +107,7 @@ pin_settings(void)
 
 static uint64
 run(const char *sql, int nargs, const Oid *argtypes, const Datum *values,
-	const char *nulls, bool latest, CsmTupleFn fn, void *arg)
+	const char *nulls, bool latest, bool as_caller, CsmTupleFn fn, void *arg)
 {
 	Oid			saved_user;
 	int			saved_context;
@@ -119,8 +119,11 @@ run(const char *sql, int nargs, const Oid *argtypes, const Datum *values,
 	/* Errors restore user and settings with the (sub)transaction. */
 	GetUserIdAndSecContext(&saved_user, &saved_context);
 	level = pin_settings();
-	SetUserIdAndSecContext(csm_owner_oid(false),
-						   saved_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	if (as_caller)
+		SetUserIdAndSecContext(GetOuterUserId(), saved_context | SECURITY_LOCAL_USERID_CHANGE);
+	else
+		SetUserIdAndSecContext(csm_owner_oid(false),
+							   saved_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 
@@ -146,7 +149,7 @@ uint64
 csm_spi_query(const char *sql, int nargs, const Oid *argtypes,
 			  const Datum *values, const char *nulls, CsmTupleFn fn, void *arg)
 {
-	return run(sql, nargs, argtypes, values, nulls, false, fn, arg);
+	return run(sql, nargs, argtypes, values, nulls, false, false, fn, arg);
 }
 
 /* What is committed by now, whatever the transaction's own snapshot says. */
@@ -154,7 +157,15 @@ uint64
 csm_spi_query_latest(const char *sql, int nargs, const Oid *argtypes,
 					 const Datum *values, const char *nulls, CsmTupleFn fn, void *arg)
 {
-	return run(sql, nargs, argtypes, values, nulls, true, fn, arg);
+	return run(sql, nargs, argtypes, values, nulls, true, false, fn, arg);
+}
+
+/* SET ROLE decides who that is, also inside csm's SECURITY DEFINER functions. */
+uint64
+csm_spi_query_as_caller(const char *sql, int nargs, const Oid *argtypes,
+						const Datum *values, const char *nulls, CsmTupleFn fn, void *arg)
+{
+	return run(sql, nargs, argtypes, values, nulls, false, true, fn, arg);
 }
 
 uint64

@@ -24,6 +24,11 @@ extern uint64 csm_spi_query_latest(const char *sql, int nargs, const Oid *argtyp
 							const Datum *values, const char *nulls,
 							CsmTupleFn fn, void *arg);
 
+/* The same with the rights of the caller, row security included. */
+extern uint64 csm_spi_query_as_caller(const char *sql, int nargs, const Oid *argtypes,
+							const Datum *values, const char *nulls,
+							CsmTupleFn fn, void *arg);
+
 /*
  * Runs a writing statement as csm_owner with a snapshot of its own; its
  * triggers have run when it returns.  Same rule for the text; fn, which may be

@@ -17,7 +17,7 @@ CREATE TABLE csm.cases (
         internal_contact_id, service_organization_id, counterparty_account_id, counterparty_contact_id)) STORED,
     number text NOT NULL,
     case_type text NOT NULL DEFAULT 'case',
-    priority smallint NOT NULL DEFAULT 4,
+    priority smallint NOT NULL,
     impact smallint NOT NULL DEFAULT 3,
     urgency smallint NOT NULL DEFAULT 3,
     subject text NOT NULL,
@@ -188,7 +188,7 @@ COMMENT ON COLUMN csm.cases.branch IS 'b2b, b2c or internal: set at creation fro
 COMMENT ON COLUMN csm.cases.case_type IS 'Type, and with it the machine';
 COMMENT ON COLUMN csm.cases.state IS 'State of the machine';
 COMMENT ON COLUMN csm.cases.state_class IS 'Class of the state, copied from csm.case_states';
-COMMENT ON COLUMN csm.cases.priority IS '1 (critical) to 4 (low)';
+COMMENT ON COLUMN csm.cases.priority IS '1 (critical) to 4 (low); the case type''s by default, else 4';
 COMMENT ON COLUMN csm.cases.impact IS '1 (high) to 3 (low)';
 COMMENT ON COLUMN csm.cases.urgency IS '1 (high) to 3 (low)';
 COMMENT ON COLUMN csm.cases.subject IS 'One line, up to 400 characters';

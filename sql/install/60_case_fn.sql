@@ -91,7 +91,7 @@ COMMENT ON FUNCTION csm_private.open_case_row(boolean, text, text, text, bigint,
 
 CREATE OR REPLACE FUNCTION csm.open_case(subject text, description text DEFAULT NULL, case_type text DEFAULT 'case',
     account_id bigint DEFAULT NULL, requester_id bigint DEFAULT NULL, counterparty_account_id bigint DEFAULT NULL,
-    product_id bigint DEFAULT NULL, asset_id bigint DEFAULT NULL, priority integer DEFAULT 4, channel text DEFAULT 'web',
+    product_id bigint DEFAULT NULL, asset_id bigint DEFAULT NULL, priority integer DEFAULT NULL, channel text DEFAULT 'web',
     fields jsonb DEFAULT '{}', draft boolean DEFAULT false, idempotency_key text DEFAULT NULL) RETURNS csm.cases
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC

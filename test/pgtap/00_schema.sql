@@ -32,9 +32,10 @@ INSERT INTO expected VALUES
     ('events', 'id,tenant_id', 'id, case_id, kind text, actor_id, audience text, side text, payload jsonb, created_at timestamptz, position'),
     ('event_positions', 'tenant_id', 'last'),
     ('event_subscribers', 'id,tenant_id', 'id, key text, user_id, kinds text[], case_types text[], position, delivered, created_at timestamptz, asked_at timestamptz, acknowledged_at timestamptz'),
-    ('case_types', 'case_type,tenant_id', 'case_type text, parent_type text, label text'),
+    ('case_types', 'case_type,tenant_id', 'case_type text, parent_type text, label text, settings jsonb, own_machine boolean'),
     ('case_states', 'case_type,state,tenant_id', 'case_type text, state text, value integer, state_class text, label text'),
-    ('case_transitions', 'case_type,from_state,action,tenant_id', 'case_type text, from_state text, action text, to_state text, actors text[], required_fields text[], effects jsonb');
+    ('case_transitions', 'case_type,from_state,action,tenant_id', 'case_type text, from_state text, action text, to_state text, actors text[], required_fields text[], effects jsonb'),
+    ('case_type_fields', 'case_type,name,tenant_id', 'case_type text, name text, type text, audience text, required boolean, choices text[], reference text');
 
 CREATE TEMP VIEW col AS
 SELECT e.tab, split_part(c, ' ', 1) AS name, coalesce(nullif(split_part(c, ' ', 2), ''), 'bigint') AS type

@@ -27,14 +27,17 @@ SELECT set_eq('SELECT role, kind, user_class, label, branches FROM csm.roles r, 
               'SELECT * FROM csm_private.shipped_roles()', 'create_tenant: the shipped roles');
 SELECT set_eq('SELECT role, action, reach FROM csm.role_permissions r, made m WHERE r.tenant_id = m.tenant',
               'SELECT * FROM csm_private.shipped_permissions()', 'create_tenant: the shipped permissions');
-SELECT set_eq('SELECT case_type, parent_type, label FROM csm.case_types r, made m WHERE r.tenant_id = m.tenant',
+SELECT set_eq('SELECT case_type, parent_type, label, settings, own_machine FROM csm.case_types r, made m WHERE r.tenant_id = m.tenant',
               'SELECT * FROM csm_private.shipped_case_types()', 'create_tenant: the shipped case types');
-SELECT set_eq('SELECT case_type, state, value, state_class, label FROM csm.case_states r, made m WHERE r.tenant_id = m.tenant',
+SELECT set_eq('SELECT case_type, state, value, state_class, label, active FROM csm.case_states r, made m WHERE r.tenant_id = m.tenant',
               'SELECT * FROM csm_private.shipped_case_states()', 'create_tenant: the shipped states');
-SELECT set_eq('SELECT case_type, from_state, action, to_state, actors, required_fields, note_required, effects::text, label
+SELECT set_eq('SELECT case_type, from_state, action, to_state, actors, required_fields, note_required, effects::text, label, active
                FROM csm.case_transitions r, made m WHERE r.tenant_id = m.tenant',
-              'SELECT case_type, from_state, action, to_state, actors, required_fields, note_required, effects::text, label
+              'SELECT case_type, from_state, action, to_state, actors, required_fields, note_required, effects::text, label, active
                FROM csm_private.shipped_case_transitions()', 'create_tenant: the shipped transitions');
+SELECT set_eq('SELECT case_type, name, label, type, audience, required, required_for, choices, reference, "position", active
+               FROM csm.case_type_fields r, made m WHERE r.tenant_id = m.tenant',
+              'SELECT * FROM csm_private.shipped_case_fields()', 'create_tenant: the shipped fields');
 
 SELECT throws_ok($$SELECT csm.create_tenant('acme', 'Again', 'a@b')$$, '23505', 'tenant "acme" exists already', 'create_tenant: key taken');
 SELECT throws_ok($$SELECT csm.create_tenant('Acme', 'A', 'a@b')$$, '22023', NULL, 'create_tenant: bad key');
@@ -102,7 +105,7 @@ RESET ROLE;
 
 -- refresh_shipped: what it finds when nothing is new
 SELECT is_empty('SELECT FROM csm.refresh_shipped() WHERE (added, changed, removed, kept) <> (0, 0, 0, 0)', 'refresh_shipped: nothing to do');
-SELECT is((SELECT count(*) FROM csm.refresh_shipped()), 4 * (SELECT count(*) FROM csm.tenants), 'refresh_shipped: four kinds for each tenant');
+SELECT is((SELECT count(*) FROM csm.refresh_shipped()), 5 * (SELECT count(*) FROM csm.tenants), 'refresh_shipped: five kinds for each tenant');
 
 -- what a tenant changes
 DELETE FROM csm.role_permissions p USING made m WHERE p.tenant_id = m.tenant AND p.role = 'agent' AND p.action = 'contact_read';
@@ -126,22 +129,34 @@ RETURNS TABLE (role text, action text, reach text) LANGUAGE sql IMMUTABLE PARALL
     VALUES ('agent', 'case_read', 'all'), ('agent', 'product_manage', 'all'), ('viewer', 'case_read', 'all'),
            ('consumer_agent', 'case_read', 'all'), ('consumer_agent', 'product_manage', 'all'), ('auditor', 'case_read', 'all')
 $$;
+-- The default type alone, so that what is counted below is all that there is.
+DELETE FROM csm.case_types WHERE parent_type IS NOT NULL;
+DELETE FROM csm_private.shipped_copies WHERE kind IN ('case_type', 'case_state', 'case_transition', 'case_field') AND key[1] <> 'case';
+CREATE OR REPLACE FUNCTION csm_private.shipped_case_types()
+RETURNS TABLE (case_type text, parent_type text, label text, settings jsonb, own_machine boolean) LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 10 AS $$
+    VALUES ('case', NULL::text, 'Case', '{"reminder_days": 5, "close_days": 10}'::jsonb, false)
+$$;
+CREATE OR REPLACE FUNCTION csm_private.shipped_case_fields()
+RETURNS TABLE (case_type text, name text, label text, type text, audience text, required boolean, required_for text[], choices text[],
+               reference text, "position" integer, active boolean) LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 10 AS $$
+    VALUES ('case', 'serial', 'Serial number', 'text', 'all', false, '{}'::text[], NULL::text[], NULL::text, 1, true)
+$$;
 CREATE OR REPLACE FUNCTION csm_private.shipped_case_states()
-RETURNS TABLE (case_type text, state text, value integer, state_class text, label text) LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 10 AS $$
-    VALUES ('case', 'draft', 0, 'draft', 'Draft'), ('case', 'new', 1, 'new', 'Brand new'), ('case', 'open', 10, 'open', 'Opened'),
-           ('case', 'awaiting_info', 18, 'waiting', 'Awaiting info'), ('case', 'resolved', 6, 'resolved', 'Resolved'),
-           ('case', 'closed', 3, 'closed', 'Closed'), ('case', 'cancelled', 7, 'cancelled', 'Cancelled'),
-           ('case', 'paused', 21, 'waiting', 'Paused'), ('case', 'review', 30, 'open', 'Review')
+RETURNS TABLE (case_type text, state text, value integer, state_class text, label text, active boolean) LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 20 AS $$
+    VALUES ('case', 'draft', 0, 'draft', 'Draft', true), ('case', 'new', 1, 'new', 'Brand new', true), ('case', 'open', 10, 'open', 'Opened', true),
+           ('case', 'awaiting_info', 18, 'waiting', 'Awaiting info', true), ('case', 'resolved', 6, 'resolved', 'Resolved', true),
+           ('case', 'closed', 3, 'closed', 'Closed', true), ('case', 'cancelled', 7, 'cancelled', 'Cancelled', true),
+           ('case', 'paused', 21, 'waiting', 'Paused', true), ('case', 'review', 30, 'open', 'Review', true)
 $$;
 CREATE OR REPLACE FUNCTION csm_private.shipped_case_transitions()
 RETURNS TABLE (case_type text, from_state text, action text, to_state text, actors text[], required_fields text[], note_required boolean,
-               effects jsonb, label text) LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 30 AS $$
-    VALUES ('case', 'draft', 'submit', 'new', '{requester,agent}'::text[], '{}'::text[], false, '{}'::jsonb, 'Submit'),
-           ('case', 'new', 'take', 'open', '{agent,partner}', '{}', false, '{}', 'Take it'),
-           ('case', 'new', 'assign', 'new', '{agent,manager}', '{}', false, '{}', 'Assign'),
-           ('case', 'open', 'pause', 'paused', '{agent}', '{}', false, '{}', 'Pause'),
-           ('case', 'open', 'review', 'review', '{agent}', '{}', false, '{}', 'Review'),
-           ('case', 'open', 'propose', 'resolved', '{agent}', '{resolution_code}', false, '{}', 'Propose solution')
+               effects jsonb, label text, active boolean) LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 60 AS $$
+    VALUES ('case', 'draft', 'submit', 'new', '{requester,agent}'::text[], '{}'::text[], false, '{}'::jsonb, 'Submit', true),
+           ('case', 'new', 'take', 'open', '{agent,partner}', '{}', false, '{}', 'Take it', true),
+           ('case', 'new', 'assign', 'new', '{agent,manager}', '{}', false, '{}', 'Assign', true),
+           ('case', 'open', 'pause', 'paused', '{agent}', '{}', false, '{}', 'Pause', true),
+           ('case', 'open', 'review', 'review', '{agent}', '{}', false, '{}', 'Review', true),
+           ('case', 'open', 'propose', 'resolved', '{agent}', '{resolution_code}', false, '{}', 'Propose solution', true)
 $$;
 CREATE TEMP TABLE counts AS SELECT * FROM csm.refresh_shipped();
 CREATE FUNCTION pg_temp.changed(tenant bigint, kind text) RETURNS text LANGUAGE sql
@@ -175,6 +190,7 @@ SELECT is(pg_temp.changed(tenant, 'case_state'), '1 1 0 2', 'refresh_shipped: co
 SELECT is(pg_temp.changed(tenant, 'case_state'), '2 2 0 0', 'refresh_shipped: counts of states of the other tenant') FROM other;
 SELECT is(pg_temp.changed(tenant, 'case_transition'), '1 1 15 3', 'refresh_shipped: counts of transitions') FROM made;
 SELECT is(pg_temp.changed(tenant, 'case_transition'), '2 2 15 0', 'refresh_shipped: counts of transitions of the other tenant') FROM other;
+SELECT is(pg_temp.changed(tenant, 'case_field'), '1 0 0 0', 'refresh_shipped: a new field comes') FROM made;
 SELECT is_empty('SELECT FROM csm.refresh_shipped() r, counts c WHERE (r.added, r.changed, r.removed) <> (0, 0, 0)', 'refresh_shipped: a second time changes nothing');
 
 -- refresh_shipped: who may

@@ -25,6 +25,7 @@ INSERT INTO matrix VALUES
     ('csm.case_types', '', 's', 's', 's', 'siud'),
     ('csm.case_states', '', 's', 's', 's', 'siud'),
     ('csm.case_transitions', '', 's', 's', 's', 'siud'),
+    ('csm.case_type_fields', '', 's', 's', 's', 'siud'),
     ('csm.cases', '', 'sI', 'sIU', 'S', 's'),
     ('csm.case_entries', '', 'sI', 'sI', '', 's'),
     ('csm.case_parties', '', 's', 'sIU', '', 's'),
