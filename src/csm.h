@@ -12,7 +12,11 @@
 #include "utils/array.h"
 #include "utils/palloc.h"
 
-/* Actions, in the order of their bits; csm_access.c has their names. */
+/*
+ * Actions, in the order of their bits; csm_access.c has their names.
+ * asset_read is granted by no row of its own: it is product_read, less where
+ * plain contacts see only items that they are linked to.
+ */
 typedef enum CsmAction
 {
 	CSM_CASE_READ,
@@ -28,6 +32,7 @@ typedef enum CsmAction
 	CSM_PERSON_MANAGE,
 	CSM_CASE_WORK,
 	CSM_CONFIGURE,
+	CSM_ASSET_READ,
 	CSM_ACTIONS
 } CsmAction;
 
@@ -56,6 +61,8 @@ typedef enum CsmKeySet
 	CSM_SET_HOUSEHOLDS,
 	CSM_SET_ORGANIZATIONS,
 	CSM_SET_SHARED_CASES,
+	CSM_SET_ASSETS,
+	CSM_SET_SOLD_PRODUCTS,
 	CSM_SET_COUNTERPARTIES,
 	CSM_SET_COUNTERPARTY_CONTACTS,
 	CSM_SET_PARTIES,
@@ -126,6 +133,7 @@ typedef enum CsmSignalKind
 	CSM_SIGNAL_TREE,
 	CSM_SIGNAL_RELATION,
 	CSM_SIGNAL_PARTY,
+	CSM_SIGNAL_CONTACT,
 	CSM_SIGNAL_HOUSEHOLD,
 	CSM_SIGNAL_ORGANIZATION,
 	CSM_SIGNAL_CONFIG,
@@ -169,6 +177,8 @@ extern bool csm_map_partner_contact(const CsmMap *map, int64 contact_id, int64 a
 extern bool csm_map_household(const CsmMap *map, int64 household_id, CsmAction action);
 extern bool csm_map_organization(const CsmMap *map, int64 organization_id, CsmBranch branch, CsmAction action);
 extern bool csm_map_shared_case(const CsmMap *map, int64 case_id, CsmAction action);
+extern bool csm_map_asset(const CsmMap *map, int64 asset_id, CsmAction action);
+extern bool csm_map_sold_product(const CsmMap *map, int64 sold_product_id, CsmAction action);
 extern bool csm_map_counterparty(const CsmMap *map, int64 account_id, TimestampTz opened_at, CsmAction action);
 extern bool csm_map_counterparty_contact(const CsmMap *map, int64 contact_id, CsmAction action);
 

@@ -43,6 +43,7 @@ static const char *const action_names[CSM_ACTIONS] = {
 	[CSM_PERSON_MANAGE] = "person_manage",
 	[CSM_CASE_WORK] = "case_work",
 	[CSM_CONFIGURE] = "configure",
+	[CSM_ASSET_READ] = "asset_read",
 };
 
 int
@@ -276,6 +277,24 @@ csm_shared_case_allows(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(csm_map_shared_case(map, PG_GETARG_INT64(0), action));
 }
 
+PG_FUNCTION_INFO_V1(csm_asset_allows);
+
+Datum
+csm_asset_allows(PG_FUNCTION_ARGS)
+{
+	PREDICATE_PROLOGUE(1);
+	PG_RETURN_BOOL(csm_map_asset(map, PG_GETARG_INT64(0), action));
+}
+
+PG_FUNCTION_INFO_V1(csm_sold_product_allows);
+
+Datum
+csm_sold_product_allows(PG_FUNCTION_ARGS)
+{
+	PREDICATE_PROLOGUE(1);
+	PG_RETURN_BOOL(csm_map_sold_product(map, PG_GETARG_INT64(0), action));
+}
+
 PG_FUNCTION_INFO_V1(csm_counterparty_allows);
 
 Datum
@@ -455,6 +474,22 @@ Datum
 csm_shared_cases_allowing(PG_FUNCTION_ARGS)
 {
 	return key_array(fcinfo, CSM_SET_SHARED_CASES);
+}
+
+PG_FUNCTION_INFO_V1(csm_assets_allowing);
+
+Datum
+csm_assets_allowing(PG_FUNCTION_ARGS)
+{
+	return key_array(fcinfo, CSM_SET_ASSETS);
+}
+
+PG_FUNCTION_INFO_V1(csm_sold_products_allowing);
+
+Datum
+csm_sold_products_allowing(PG_FUNCTION_ARGS)
+{
+	return key_array(fcinfo, CSM_SET_SOLD_PRODUCTS);
 }
 
 PG_FUNCTION_INFO_V1(csm_counterparties_allowing);

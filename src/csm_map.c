@@ -441,6 +441,18 @@ csm_map_account_known(const CsmMap *map, int64 account_id)
 		(map->team_accounts->members > 0 && csm_key_lookup(map->team_accounts, account_id) != NULL);
 }
 
+/* Does that account of his, being a partner, look after the other now? */
+bool
+csm_map_looks_after(const CsmMap *map, int64 partner_account_id, int64 account_id)
+{
+	for (int i = 1; i <= map->npartners; i++)
+	{
+		if (map->partners[i].account_id == partner_account_id)
+			return looks_after(map, (uint8) i, account_id, false);
+	}
+	return false;
+}
+
 /* V4: is the persona behind an own case of the branch valid? */
 static bool
 own_is_valid(const CsmMap *map, CsmBranch branch, int64 account_id)
@@ -463,8 +475,11 @@ bool
 csm_map_speaks_for(const CsmMap *map, int64 requester_id, CsmBranch branch, int64 account_id, CsmAction action)
 {
 	const CsmKeyBits *person;
+	CsmActionBits own = map->own_bits;
 
-	if (requester_id == map->user_id && (map->own_bits & CSM_BIT(action)) &&
+	if (branch == CSM_B2C)
+		own |= map->consumer_bits;
+	if (requester_id == map->user_id && (own & CSM_BIT(action)) &&
 		own_is_valid(map, branch, account_id))
 		return true;
 	if (branch != CSM_B2C)
@@ -549,11 +564,23 @@ csm_map_organization(const CsmMap *map, int64 organization_id, CsmBranch branch,
 	return key_allows(map->organizations, organization_id, branch, action);
 }
 
-/* A share does not look at the branch; its bits stand in the first slot. */
+/* A share or link does not look at the branch; its bits stand in the first slot. */
 bool
 csm_map_shared_case(const CsmMap *map, int64 case_id, CsmAction action)
 {
 	return key_allows(map->shared_cases, case_id, CSM_B2B, action);
+}
+
+bool
+csm_map_asset(const CsmMap *map, int64 asset_id, CsmAction action)
+{
+	return key_allows(map->assets, asset_id, CSM_B2B, action);
+}
+
+bool
+csm_map_sold_product(const CsmMap *map, int64 sold_product_id, CsmAction action)
+{
+	return key_allows(map->sold_products, sold_product_id, CSM_B2B, action);
 }
 
 bool

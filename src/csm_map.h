@@ -129,6 +129,7 @@ struct CsmMap
 	bool		own_internal;
 	bool		own_consumer;
 	CsmActionBits own_bits;		/* role person, reach own */
+	CsmActionBits consumer_bits;	/* role consumer, reach own, on what he owns */
 	CsmActionBits staff_own[CSM_BRANCHES];
 	CsmActionBits all[CSM_BRANCHES];
 	csm_acc_hash *accounts;
@@ -139,6 +140,8 @@ struct CsmMap
 	csm_key_hash *households;
 	csm_key_hash *organizations;
 	csm_key_hash *shared_cases;
+	csm_key_hash *assets;		/* linked to him, or authorised */
+	csm_key_hash *sold_products;
 	CsmPartner *partners;		/* [1 .. npartners] */
 	int			npartners;
 	CsmOwnContact *contacts;
@@ -154,6 +157,7 @@ struct CsmMap
 extern void csm_map_suspect(int anchor);
 extern void csm_map_suspect_all(void);
 extern void csm_map_person_changes(int64 user_id);
+extern bool csm_map_looks_after(const CsmMap *map, int64 partner_account_id, int64 account_id);
 
 static inline void
 csm_map_watch(CsmMap *map, int anchor)

@@ -67,6 +67,10 @@ take_contact(HeapTuple tuple, TupleDesc desc, void *arg)
 	contact->root_id = csm_get_id(tuple, desc, 8);
 	if (contact->role != NULL && contact->role->kind != 'c')
 		contact->role = NULL;
+	/* B19 and B20: a plain contact's own account may show him less. */
+	contact->lost = csm_get_bool(tuple, desc, 9) ? PRODUCT_RIGHTS : 0;
+	if (loader->linked_assets_only)
+		contact->lost |= CSM_BIT(CSM_ASSET_READ);
 }
 
 static void
@@ -103,7 +107,7 @@ csm_load_contacts(Loader *loader)
 		"   AND r.kind = 'contact' AND p.action = 'case_decide' AND p.reach IN ('account', 'subtree')),"
 		" (SELECT min(csm_private.next_change(l.valid_during, $3)) FROM csm.contacts l"
 		"   WHERE l.account_id = c.account_id AND l.valid_during IS NOT NULL),"
-		" a.root_id"
+		" a.root_id, a.restrict_contact_access"
 		" FROM csm.contacts c JOIN csm.accounts a ON a.id = c.account_id AND a.tenant_id = c.tenant_id"
 		" WHERE c.user_id = $1 AND c.tenant_id = $2";
 	static const char subtree[] =
@@ -125,7 +129,7 @@ csm_load_contacts(Loader *loader)
 			account->flags |= CSM_ACC_LEADERLESS;
 		if (contact->role == NULL)
 			continue;
-		account->bits |= contact->role->bits[REACH_ACCOUNT];
+		account->bits |= contact->role->bits[REACH_ACCOUNT] & ~contact->lost;
 		loader->bits = contact->role->bits[REACH_SUBTREE];
 		if (loader->bits != 0)
 		{
@@ -337,7 +341,7 @@ csm_load_households(Loader *loader)
 		" FROM csm.representations r WHERE r.representative_id = $1 AND r.tenant_id = $2";
 
 	memset(loader->branch_bits, 0, sizeof(loader->branch_bits));
-	loader->branch_bits[CSM_B2C] = loader->map->own_bits;
+	loader->branch_bits[CSM_B2C] = loader->map->own_bits | (loader->consumer_bits & PRODUCT_RIGHTS);
 	csm_load_query(loader, headed, loader->map->user_id, take_household_member);
 	csm_load_query(loader, represented, loader->map->user_id, take_represented);
 }

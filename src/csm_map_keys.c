@@ -70,6 +70,12 @@ hashes_of_set(CsmMap *map, CsmKeySet set, csm_key_hash **hashes)
 		case CSM_SET_SHARED_CASES:
 			hashes[0] = map->shared_cases;
 			break;
+		case CSM_SET_ASSETS:
+			hashes[0] = map->assets;
+			break;
+		case CSM_SET_SOLD_PRODUCTS:
+			hashes[0] = map->sold_products;
+			break;
 		default:
 			break;
 	}
@@ -92,7 +98,7 @@ loose_keys(CsmMap *map, CsmKeySet set, CsmAction action, int64 *keys)
 	switch (set)
 	{
 		case CSM_SET_REQUESTERS:
-			if (own)
+			if (own || (map->consumer_bits & bit) != 0)
 				keys[n++] = map->user_id;
 			break;
 		case CSM_SET_OPENERS:

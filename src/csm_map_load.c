@@ -139,6 +139,7 @@ take_person(HeapTuple tuple, TupleDesc desc, void *arg)
 	map->somebody = csm_get_bool(tuple, desc, 2);
 	map->own_consumer = csm_get_bool(tuple, desc, 3);
 	map->own_internal = true;
+	((Loader *) arg)->linked_assets_only = csm_get_bool(tuple, desc, 4);
 }
 
 static void
@@ -146,7 +147,8 @@ load_person(Loader *loader)
 {
 	static const char sql[] =
 		"SELECT u.tenant_id, u.enabled AND t.enabled,"
-		" EXISTS (SELECT FROM csm.consumers c WHERE c.user_id = u.id AND c.tenant_id = u.tenant_id)"
+		" EXISTS (SELECT FROM csm.consumers c WHERE c.user_id = u.id AND c.tenant_id = u.tenant_id),"
+		" t.settings -> 'use_asset_contacts' = 'true'"
 		" FROM csm.users u JOIN csm.tenants t ON t.id = u.tenant_id"
 		" WHERE u.id = $1 AND $2 IS NOT NULL AND $3 IS NOT NULL";
 
@@ -199,7 +201,7 @@ take_permission(HeapTuple tuple, TupleDesc desc, void *arg)
 	{
 		if (strcmp(csm_reach_names[r], reach_name) == 0 &&
 			(role->kind == 's' || (CSM_BIT(action) & STAFF_ONLY) == 0))
-			role->bits[r] |= CSM_BIT(action);
+			role->bits[r] |= action == CSM_PRODUCT_READ ? PRODUCT_RIGHTS : CSM_BIT(action);
 	}
 }
 
@@ -211,11 +213,15 @@ load_roles(Loader *loader)
 		" FROM csm.roles r LEFT JOIN csm.role_permissions p ON p.role = r.role AND p.tenant_id = r.tenant_id"
 		" WHERE r.tenant_id = $2 AND $1 IS NOT NULL AND $3 IS NOT NULL";
 	Role	   *person;
+	Role	   *consumer;
 
 	csm_load_query(loader, sql, 0, take_permission);
 	person = csm_find_role(loader, "person");
 	if (person != NULL && person->kind == 'p')
 		loader->map->own_bits = person->bits[REACH_OWN];
+	consumer = csm_find_role(loader, "consumer");
+	if (consumer != NULL && consumer->kind == 'u')
+		loader->consumer_bits = consumer->bits[REACH_OWN];
 }
 
 /*
@@ -243,6 +249,8 @@ csm_map_load(CsmMap *map, TimestampTz now)
 	map->households = csm_key_create(map->context, 8, NULL);
 	map->organizations = csm_key_create(map->context, 8, NULL);
 	map->shared_cases = csm_key_create(map->context, 8, NULL);
+	map->assets = csm_key_create(map->context, 8, NULL);
+	map->sold_products = csm_key_create(map->context, 8, NULL);
 
 	load_person(&loader);
 	if (!map->somebody)
@@ -250,6 +258,8 @@ csm_map_load(CsmMap *map, TimestampTz now)
 	load_roles(&loader);
 	map->own_consumer = map->own_consumer && consumer;
 	map->own_internal = map->own_internal && employee;
+	if (map->own_consumer)
+		map->consumer_bits = loader.consumer_bits;
 	if (contact)
 	{
 		csm_load_contacts(&loader);
@@ -258,7 +268,10 @@ csm_map_load(CsmMap *map, TimestampTz now)
 	if (consumer)
 		csm_load_households(&loader);
 	if (contact || consumer || employee)
+	{
 		csm_load_shares(&loader);
+		csm_load_assets(&loader);
+	}
 	if (staff && map->staff_side)
 		csm_load_staff(&loader);
 	if (!any && !contact && !consumer && !employee)

@@ -37,6 +37,7 @@ typedef struct Contact
 	int64		account_id;
 	int64		root_id;
 	bool		leaderless;
+	CsmActionBits lost;			/* what reach account does not give on it */
 	Role	   *role;
 } Contact;
 
@@ -50,6 +51,8 @@ typedef struct Loader
 	Contact    *contacts;
 	int			ncontacts;
 	int			maxcontacts;
+	CsmActionBits consumer_bits;	/* role consumer, reach own */
+	bool		linked_assets_only;	/* the tenant's setting use_asset_contacts */
 
 	/* what the section that is running hands to its callback */
 	void	   *item;
@@ -76,11 +79,16 @@ extern void csm_expect_accounts(CsmMap *map, int n);
 extern void csm_key_entry(csm_key_hash *hash, int64 id, const CsmActionBits *bits);
 extern Role *csm_find_role(Loader *loader, const char *name);
 
+#define PRODUCT_RIGHTS (CSM_BIT(CSM_PRODUCT_READ) | CSM_BIT(CSM_ASSET_READ))
+
 /* csm_map_customer.c */
 extern void csm_load_contacts(Loader *loader);
 extern void csm_load_relationships(Loader *loader);
 extern void csm_load_households(Loader *loader);
 extern void csm_load_shares(Loader *loader);
+
+/* csm_map_assets.c */
+extern void csm_load_assets(Loader *loader);
 
 /* csm_map_staff.c */
 extern void csm_load_staff(Loader *loader);

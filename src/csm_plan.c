@@ -65,6 +65,8 @@ static const Predicate predicates[] = {
 	{"household_allows", CSM_SET_HOUSEHOLDS, "households_allowing"},
 	{"organization_allows", CSM_SET_ORGANIZATIONS, "organizations_allowing"},
 	{"shared_case_allows", CSM_SET_SHARED_CASES, "shared_cases_allowing"},
+	{"asset_allows", CSM_SET_ASSETS, "assets_allowing"},
+	{"sold_product_allows", CSM_SET_SOLD_PRODUCTS, "sold_products_allowing"},
 	{"counterparty_allows", CSM_SET_COUNTERPARTIES, "counterparties_allowing"},
 	{"counterparty_contact_allows", CSM_SET_COUNTERPARTY_CONTACTS, "counterparty_contacts_allowing"},
 };

@@ -42,6 +42,7 @@ static const char *const kind_names[CSM_SIGNAL_KINDS] = {
 	[CSM_SIGNAL_TREE] = "tree",
 	[CSM_SIGNAL_RELATION] = "relation",
 	[CSM_SIGNAL_PARTY] = "party",
+	[CSM_SIGNAL_CONTACT] = "contact",
 	[CSM_SIGNAL_HOUSEHOLD] = "household",
 	[CSM_SIGNAL_ORGANIZATION] = "organization",
 	[CSM_SIGNAL_CONFIG] = "config",

@@ -96,7 +96,7 @@ BEGIN
 END $$;
 
 SELECT csm_private.adopt_table('csm.accounts');
-SELECT csm_private.signal_on('csm.accounts', '{id,tenant_id,parent_id,root_id}', 'tree', 'root_id', 'account', 'id');
+SELECT csm_private.signal_on('csm.accounts', '{id,tenant_id,parent_id,root_id,restrict_contact_access}', 'tree', 'root_id', 'account', 'id');
 
 COMMENT ON TABLE csm.accounts IS 'Companies: customers, partners, or both, in a tree of up to 100 levels';
 COMMENT ON COLUMN csm.accounts.id IS 'Identity, unique in the database';
@@ -110,7 +110,7 @@ COMMENT ON COLUMN csm.accounts.is_customer IS 'The company buys';
 COMMENT ON COLUMN csm.accounts.is_partner IS 'The company looks after other accounts';
 COMMENT ON COLUMN csm.accounts.active IS 'False: no business any more; gives or takes no access by itself';
 COMMENT ON COLUMN csm.accounts.directory_visible IS 'True: contacts may list their colleagues';
-COMMENT ON COLUMN csm.accounts.restrict_contact_access IS 'True: plain contacts lose the account-wide reading of products';
+COMMENT ON COLUMN csm.accounts.restrict_contact_access IS 'True: plain contacts (roles of reach account) lose the account-wide reading of sold products and install-base items; those linked or authorised keep it';
 COMMENT ON COLUMN csm.accounts.created_at IS 'When the row was made';
 
 -- The tree.  A move takes the tenant's advisory lock alone, an insertion below

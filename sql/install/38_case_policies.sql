@@ -46,7 +46,7 @@ DECLARE
     me CONSTANT bigint := csm.current_user_id();
     at_time CONSTANT timestamptz := statement_timestamp();
 BEGIN
-    IF me IS NULL OR c.opened_by IS DISTINCT FROM me OR c.asset_id IS NOT NULL THEN
+    IF me IS NULL OR c.opened_by IS DISTINCT FROM me THEN
         RETURN false;
     END IF;
     IF c.branch = 'b2b' THEN

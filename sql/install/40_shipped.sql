@@ -44,7 +44,7 @@ BEGIN ATOMIC
         ('partner_admin', 'subtree', '{case_read,case_comment,case_create,case_decide,product_read,entitlement_read,contact_read}'),
         ('partner_admin', 'subtree', '{contact_manage,product_manage}'),
         ('partner_admin', 'related', '{case_read,case_comment,case_create,case_decide,contact_read,contact_manage}'),
-        ('consumer', 'own', '{product_read}'),
+        ('consumer', 'own', '{product_read,entitlement_read}'),
         -- staff never decide for the customer
         ('agent', 'all', '{case_read,case_comment,case_create,case_work,contact_read,product_read,entitlement_read}'),
         ('consumer_agent', 'all', '{case_read,case_comment,case_create,case_work,contact_read,product_read,entitlement_read}'),

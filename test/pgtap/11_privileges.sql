@@ -22,6 +22,14 @@ INSERT INTO matrix VALUES
     ('csm.groups', '', '', 's', 's', 'siud'),
     ('csm.group_members', '', '', 's', 's', 'siud'),
     ('csm.products', '', 's', 'sIU', 's', 'sIU'),
+    ('csm.sold_products', '', 's', 'sIU', 'S', 'sIU'),
+    ('csm.assets', '', 's', 'sIU', 'S', 'sIU'),
+    ('csm.asset_contacts', '', 'sId', 'sId', '', 'sId'),
+    ('csm.asset_parties', '', 'sIUd', 'sIUd', '', 'sIUd'),
+    ('csm.contracts', '', 's', 'sIU', 'S', 'sIU'),
+    ('csm.contract_lines', '', 's', 'sId', 's', 'sId'),
+    ('csm.entitlements', '', 's', 'sIU', 'S', 'sIU'),
+    ('csm.entitlement_uses', '', '', 's', '', 's'),
     ('csm.case_types', '', 's', 's', 's', 'siud'),
     ('csm.case_states', '', 's', 's', 's', 'siud'),
     ('csm.case_transitions', '', 's', 's', 's', 'siud'),
@@ -70,7 +78,11 @@ FROM (VALUES
     ('csm_agent', 'csm.case_parties', 'UPDATE', 'capabilities valid_during'),
     ('csm_reporter', 'csm.users', 'SELECT', 'id tenant_id language time_zone enabled created_at'),
     ('csm_reporter', 'csm.households', 'SELECT', 'id tenant_id'),
-    ('csm_admin', 'csm.tenants', 'UPDATE', 'name settings')
+    ('csm_admin', 'csm.tenants', 'UPDATE', 'name settings'),
+    ('csm_portal', 'csm.asset_contacts', 'INSERT', 'asset_id sold_product_id contact_id'),
+    ('csm_portal', 'csm.asset_parties', 'INSERT', 'asset_id sold_product_id user_id account_id authorized valid_during'),
+    ('csm_portal', 'csm.asset_parties', 'UPDATE', 'authorized valid_during'),
+    ('csm_reporter', 'csm.assets', 'SELECT', 'id tenant_id account_id branch product_id sold_product_id parent_id root_id purchased_on installed_at removed_at created_at')
 ) v(role_name, tab, privilege, columns);
 SELECT is_empty($$ SELECT c FROM unnest('{id,tenant_id,number,branch,state_class,requester_id,opened_by,account_id,opened_at,submitted_at,closed_at,search}'::text[]) c
                    WHERE has_column_privilege('csm_agent', 'csm.cases', c, 'UPDATE') $$,
@@ -95,7 +107,8 @@ SELECT is_empty($$ SELECT r FROM unnest('{csm_guest,csm_portal,csm_agent,csm_rep
 SELECT is_empty($$ SELECT p.oid::regprocedure, r FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, unnest('{csm_guest,csm_portal,csm_agent,csm_reporter,csm_admin}'::text[]) r
                    WHERE n.nspname = 'csm_private' AND has_function_privilege(r, p.oid, 'EXECUTE')
                      AND p.proname NOT IN ('events_waiting', 'case_allows', 'case_side_allows', 'may_open', 'party_keys',
-                                           'like_pattern', 'open_case_row', 'begin_open', 'end_open') $$,
+                                           'like_pattern', 'open_case_row', 'begin_open', 'end_open',
+                                           'may_link', 'may_authorize', 'manages_item') $$,
                 'privileges: no more of csm_private can be called than policies call');
 SELECT is_empty($$ SELECT r.rolname FROM pg_roles r WHERE r.rolname IN ('csm_owner', 'csm_guest', 'csm_portal', 'csm_agent', 'csm_reporter', 'csm_admin')
                      AND (r.rolsuper OR r.rolbypassrls OR r.rolcanlogin OR r.rolcreaterole) $$,

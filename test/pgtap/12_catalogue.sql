@@ -139,6 +139,9 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                   AND EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee <> p.proowner)$$,
               $$VALUES ('csm.next_events(text,integer)'), ('csm.acknowledge(text,bigint)'), ('csm.prune_events(interval,integer)'),
                        ('csm_private.events_waiting(bigint,bigint)'),
+                       ('csm.case_entitlements(bigint)'), ('csm.use_entitlement_hours(bigint,numeric,text)'), ('csm.register_product(bigint,text,date)'),
+                       ('csm.restrict_contact_access(bigint,boolean)'), ('csm_private.manages_item(bigint,bigint,bigint)'),
+                       ('csm_private.may_link(csm.asset_contacts)'), ('csm_private.may_authorize(csm.asset_parties)'),
                        ('csm.act(bigint,text,text,jsonb)'), ('csm.actions(bigint)'), ('csm.case_people(bigint)'), ('csm.comment(bigint,text,text,text)'),
                        ('csm.explain_access(bigint,bigint)'), ('csm.refresh_shipped(bigint)'), ('csm.verify_accounts(bigint)'),
                        ('csm.who_can_see(bigint)'), ('csm.whoami()'), ('csm_private.may_open(csm.cases)')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
