@@ -165,6 +165,7 @@ extern int64 csm_map_user(const CsmMap *map);
 extern int64 csm_map_tenant(const CsmMap *map);
 extern int64 csm_guest_tenant(void);
 extern int64 csm_only_tenant(int *count);
+extern bool csm_map_staff(const CsmMap *map, int action);	/* -1: whatever the role permits */
 extern bool csm_map_all(const CsmMap *map, int64 tenant_id, CsmBranch branch, CsmAction action);
 extern bool csm_map_account(const CsmMap *map, int64 account_id, CsmAction action);
 extern bool csm_map_account_since(const CsmMap *map, int64 account_id, TimestampTz opened_at, CsmAction action);

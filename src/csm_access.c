@@ -141,6 +141,25 @@ csm_all_in(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(branch >= 0 && csm_map_all(map, PG_GETARG_INT64(0), branch, action));
 }
 
+PG_FUNCTION_INFO_V1(csm_is_staff);
+
+/* csm_private.is_staff(action): NULL asks for any staff role. */
+Datum
+csm_is_staff(PG_FUNCTION_ARGS)
+{
+	CsmMap	   *map;
+	int			action = -1;
+
+	if (!PG_ARGISNULL(0))
+	{
+		action = read_action(fcinfo, 0);
+		if (action < 0)
+			PG_RETURN_BOOL(false);
+	}
+	map = csm_map_current();
+	PG_RETURN_BOOL(map != NULL && csm_map_staff(map, action));
+}
+
 PG_FUNCTION_INFO_V1(csm_all_tenant);
 
 Datum

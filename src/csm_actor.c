@@ -112,8 +112,9 @@ csm_acts_as_system(void)
 	return has_bypassrls_privilege(role) || (OidIsValid(owner) && has_privs_of_role(role, owner));
 }
 
+/* The customer's side, as far as the case was not shared with him. */
 static bool
-customer_permits(const CsmMap *map, const CsmCaseKeys *k, CsmAction action)
+customer_holds(const CsmMap *map, const CsmCaseKeys *k, CsmAction action)
 {
 	return csm_map_contact_since(map, k->account_id, k->opened_at, action) ||
 		csm_map_speaks_for(map, k->requester_id, k->branch, k->account_id, action) ||
@@ -121,8 +122,13 @@ customer_permits(const CsmMap *map, const CsmCaseKeys *k, CsmAction action)
 		csm_map_partner(map, k->partner_account_id, k->account_id, action) ||
 		csm_map_partner_contact(map, k->partner_contact_id, k->account_id, action) ||
 		csm_map_heads(map, k->household_id, action) ||
-		csm_map_internal_contact(map, k->internal_contact_id, k->branch, action) ||
-		csm_map_shared_case(map, k->id, action);
+		csm_map_internal_contact(map, k->internal_contact_id, k->branch, action);
+}
+
+static bool
+customer_permits(const CsmMap *map, const CsmCaseKeys *k, CsmAction action)
+{
+	return customer_holds(map, k, action) || csm_map_shared_case(map, k->id, action);
 }
 
 static bool
@@ -249,6 +255,24 @@ csm_case_allows(PG_FUNCTION_ARGS)
 	name = PG_GETARG_TEXT_PP(1);
 	action = csm_action_from_name(VARDATA_ANY(name), (int) VARSIZE_ANY_EXHDR(name));
 	PG_RETURN_BOOL(action >= 0 && csm_case_permits(&keys, action));
+}
+
+PG_FUNCTION_INFO_V1(csm_case_holds);
+
+/* csm_private.case_holds(csm.cases, action) */
+Datum
+csm_case_holds(PG_FUNCTION_ARGS)
+{
+	const CsmMap *map = csm_map_current();
+	CsmCaseKeys keys;
+	text	   *name;
+	int			action;
+
+	if (!case_argument(fcinfo, &keys) || !concerns(map, &keys))
+		PG_RETURN_BOOL(false);
+	name = PG_GETARG_TEXT_PP(1);
+	action = csm_action_from_name(VARDATA_ANY(name), (int) VARSIZE_ANY_EXHDR(name));
+	PG_RETURN_BOOL(action >= 0 && customer_holds(map, &keys, action));
 }
 
 PG_FUNCTION_INFO_V1(csm_case_side_allows);

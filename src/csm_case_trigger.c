@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "csm_case_fields.h"
+#include "csm_dependents.h"
 #include "csm_errors.h"
 #include "csm_judged.h"
 #include "csm_lifecycle.h"
@@ -152,10 +153,19 @@ changed_work(const CsmCaseRow *before, const CsmCaseRow *after, bool with_transi
 	return NULL;
 }
 
-/*
- * What a plain UPDATE may do beside the state.  Attention is switched off by
- * whoever has the case in hand.
- */
+/* R 2.5: whoever has the case in hand, his manager, an administrator. */
+static bool
+may_calm(const CsmCaseRow *before, uint32 actors)
+{
+	const CsmMap *map = csm_map_current();
+
+	return csm_case_row_null(before, CASE_assigned_to) ||
+		(actors & (CSM_ACTOR_ASSIGNEE | CSM_ACTOR_MANAGER | CSM_ACTOR_SYSTEM)) != 0 ||
+		(map != NULL &&
+		 csm_map_all(map, csm_case_row_id(before, CASE_tenant_id), CSM_INTERNAL, CSM_CONFIGURE));
+}
+
+/* What a plain UPDATE may do beside the state. */
 static void
 check_work(const CsmCaseRow *before, const CsmCaseRow *after, uint32 actors, bool with_transition)
 {
@@ -171,11 +181,10 @@ check_work(const CsmCaseRow *before, const CsmCaseRow *after, uint32 actors, boo
 	if (csm_case_row_changed(before, after, CASE_needs_attention) &&
 		!csm_case_row_null(after, CASE_needs_attention) &&
 		!DatumGetBool(csm_case_row_value(after, CASE_needs_attention)) &&
-		!csm_case_row_null(before, CASE_assigned_to) &&
-		(actors & (CSM_ACTOR_ASSIGNEE | CSM_ACTOR_MANAGER | CSM_ACTOR_SYSTEM)) == 0)
+		!may_calm(before, actors))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("needs_attention of case %s is switched off by its assignee or a manager",
+				 errmsg("needs_attention of case %s is switched off by its assignee, a manager or an administrator",
 						csm_case_label(before)),
 				 errhint("Take the case over first.")));
 }
@@ -223,6 +232,23 @@ meant_transition(const CsmCaseRow *before, const CsmCaseRow *after, const CsmMac
 }
 
 /*
+ * R 2.5: attention is called by the customer, by anybody but the owner who
+ * comments, and by a work note on a child of a major case.
+ */
+static bool
+calls_attention(const CsmIntent *intent, const CsmCaseRow *before)
+{
+	int64		assignee = csm_case_row_id(before, CASE_assigned_to);
+
+	if (intent->author_id == 0)
+		return false;
+	if (intent->internal)
+		return csm_child_of_major(before);
+	return intent->author_id != assignee &&
+		(intent->side != CSM_SIDE_OPERATOR || assignee != 0);
+}
+
+/*
  * What a new entry means for its case.  A comment from the customer's side
  * answers a question whoever of that side gives it, so it counts as the
  * customer's even where the author could not decide.
@@ -232,12 +258,10 @@ entry_effects(const CsmIntent *intent, const CsmCaseRow *before, CsmCaseRow *aft
 			  const CsmMachine *machine, const CsmState *from, TimestampTz now)
 {
 	const CsmTransition *t;
-	int64		assignee = csm_case_row_id(before, CASE_assigned_to);
-	bool		operators = intent->side == CSM_SIDE_OPERATOR;
 
-	if (operators && intent->shared && intent->author_id != 0)
+	if (intent->side == CSM_SIDE_OPERATOR && intent->shared && intent->author_id != 0)
 		csm_case_row_default(after, CASE_first_response_at, TimestampTzGetDatum(now));
-	if (intent->author_id != 0 && intent->author_id != assignee && (!operators || assignee != 0))
+	if (calls_attention(intent, before))
 		csm_case_row_set(after, CASE_needs_attention, BoolGetDatum(true));
 	if (intent->side != CSM_SIDE_CUSTOMER || !intent->shared || from->state_class != CSM_CLASS_WAITING)
 		return NULL;
@@ -343,6 +367,8 @@ guard_update(TriggerData *data)
 	{
 		csm_transition_apply(t, actors, has_note, now, &before, &after);
 		csm_fields_check_action(machine, t->action, (actors & WORKERS) != 0, &before, &after);
+		if (t->from != t->to)
+			csm_refuse_unfinished(&after, t->to->state_class, actors);
 	}
 	csm_fields_check_case(machine, &before, &after, false);
 	note_judged(&keys, t, entry != NULL, actors);

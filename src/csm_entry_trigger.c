@@ -325,6 +325,7 @@ csm_begin_entry(PG_FUNCTION_ARGS)
 
 	intent.case_id = PG_GETARG_INT64(0);
 	intent.shared = strcmp(visibility, "shared") == 0;
+	intent.internal = strcmp(visibility, "internal") == 0;
 	intent.side = strcmp(side, "operator") == 0 ? CSM_SIDE_OPERATOR :
 		strcmp(side, "counterparty") == 0 ? CSM_SIDE_COUNTERPARTY : CSM_SIDE_CUSTOMER;
 	intent.author_id = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT64(3);

@@ -37,6 +37,7 @@ typedef struct CsmIntent
 	char		key[CSM_MAX_KEY * 4 + 1];	/* OPEN; empty: none */
 	CsmSide		side;			/* ENTRY: who wrote */
 	bool		shared;			/* ENTRY: both sides can read it */
+	bool		internal;		/* ENTRY: a work note */
 	int64		author_id;		/* ENTRY; 0: the system */
 } CsmIntent;
 

@@ -308,6 +308,9 @@ apply_classes(const CsmTransition *t, uint32 actors, TimestampTz at, CsmCaseRow 
 		csm_case_row_set(after, CASE_needs_attention, BoolGetDatum(false));
 	else if (t->from != t->to && from != CSM_CLASS_DRAFT && (actors & OPERATOR_SIDE) == 0)
 		csm_case_row_set(after, CASE_needs_attention, BoolGetDatum(true));
+	/* The block that waiting meant is resolved.  With a solution it is moot. */
+	else if (from == CSM_CLASS_WAITING && to != CSM_CLASS_WAITING && to != CSM_CLASS_RESOLVED)
+		csm_case_row_set(after, CASE_needs_attention, BoolGetDatum(true));
 }
 
 /*

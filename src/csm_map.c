@@ -325,6 +325,12 @@ csm_map_tenant(const CsmMap *map)
 }
 
 bool
+csm_map_staff(const CsmMap *map, int action)
+{
+	return action < 0 ? map->staff : (map->staff_any & CSM_BIT(action)) != 0;
+}
+
+bool
 csm_map_all(const CsmMap *map, int64 tenant_id, CsmBranch branch, CsmAction action)
 {
 	return map->tenant_id == tenant_id && (map->all[branch] & CSM_BIT(action)) != 0;

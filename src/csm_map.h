@@ -132,6 +132,8 @@ struct CsmMap
 	CsmActionBits consumer_bits;	/* role consumer, reach own, on what he owns */
 	CsmActionBits staff_own[CSM_BRANCHES];
 	CsmActionBits all[CSM_BRANCHES];
+	bool		staff;			/* a staff role counts */
+	CsmActionBits staff_any;	/* actions of those roles, whatever the reach */
 	csm_acc_hash *accounts;
 	csm_key_hash *team_accounts;	/* staff: on whose team he is */
 	csm_key_hash *team_persons;

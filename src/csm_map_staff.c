@@ -224,6 +224,9 @@ csm_load_staff(Loader *loader)
 		StaffRole  *role = &staff.roles[i];
 		CsmActionBits organization = staff_bits(role, REACH_ORGANIZATION);
 
+		map->staff = true;
+		for (int r = REACH_OWN; r <= REACH_ALL; r++)
+			map->staff_any |= role->role->bits[r];
 		memset(loader->branch_bits, 0, sizeof(loader->branch_bits));
 		for (int b = 0; b < CSM_BRANCHES; b++)
 		{

@@ -155,8 +155,10 @@ CREATE POLICY case_entries_insert ON csm.case_entries FOR INSERT TO csm_portal, 
     WITH CHECK (author_id = csm.current_user_id()
         AND EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_entries.tenant_id
                     AND csm_private.case_allows(c, CASE visibility WHEN 'internal' THEN 'case_work' ELSE 'case_comment' END)));
+-- With whom the customer shared it is not the affair of the other company.
 CREATE POLICY case_parties_select ON csm.case_parties FOR SELECT TO csm_portal, csm_agent, csm_admin
-    USING (EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_parties.tenant_id));
+    USING (EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_parties.tenant_id
+                   AND (csm_private.case_side_allows(c, 'customer') OR NOT csm_private.case_side_allows(c, 'counterparty'))));
 CREATE POLICY case_parties_write ON csm.case_parties FOR ALL TO csm_agent
     USING (EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_parties.tenant_id
                    AND csm_private.case_allows(c, 'case_work')));
@@ -195,7 +197,7 @@ COMMENT ON POLICY cases_insert_own ON csm.cases IS 'Staff open their own cases a
 COMMENT ON POLICY cases_insert_agent ON csm.cases IS 'Staff with case_create open cases for customers in their reach';
 COMMENT ON POLICY case_entries_select ON csm.case_entries IS 'Shared: all who see the case; internal: staff who work on it; private: one side and staff who work on it';
 COMMENT ON POLICY case_entries_insert ON csm.case_entries IS 'Whoever may comment, in his own name; work notes by staff who work on the case';
-COMMENT ON POLICY case_parties_select ON csm.case_parties IS 'All who see the case';
+COMMENT ON POLICY case_parties_select ON csm.case_parties IS 'All who see the case but its counterparty';
 COMMENT ON POLICY case_parties_write ON csm.case_parties IS 'Staff who work on the case';
 COMMENT ON POLICY case_internal_all ON csm.case_internal IS 'Staff who work on the case';
 COMMENT ON POLICY case_side_fields_select ON csm.case_side_fields IS 'One side, and staff who work on the case';

@@ -161,6 +161,20 @@ RETURNS boolean LANGUAGE sql STABLE AS $$
         END
 $$;
 
+-- On which side of each case the person stands.
+CREATE FUNCTION world.sides(me bigint, staff_side boolean)
+RETURNS TABLE (case_id bigint, sees boolean, works boolean, customer boolean, counterparty boolean) LANGUAGE sql STABLE AS $$
+    SELECT r.case_id,
+           bool_or('case_read' = ANY (r.actions)),
+           bool_or('case_work' = ANY (r.actions)),
+           -- staff with reach own stand on the customer's side
+           bool_or('case_read' = ANY (r.actions)
+                   AND (r.rule < 'V8' OR r.rule = 'V9' AND r.via IN ('opener', 'internal contact'))),
+           bool_or(r.rule = 'V8' AND 'case_read' = ANY (r.actions))
+    FROM world.reason r
+    WHERE r.user_id = me AND (staff_side OR NOT r.staff) GROUP BY r.case_id
+$$;
+
 -- Rows of a table that a person sees, as text keys.
 CREATE FUNCTION world.visible(tenant bigint, me bigint, staff_side boolean, at_time timestamptz)
 RETURNS TABLE (tab text, keys text[]) LANGUAGE plpgsql STABLE AS $$
@@ -225,21 +239,11 @@ BEGIN
     END IF;
     -- Children follow their case; notes and one side's entries do not follow all the way.
     RETURN QUERY
-        WITH r AS (SELECT r.case_id,
-                          bool_or('case_read' = ANY (r.actions)) AS sees,
-                          bool_or('case_work' = ANY (r.actions)) AS works,
-                          -- staff with reach own stand on the customer's side
-                          bool_or('case_read' = ANY (r.actions)
-                                  AND (r.rule < 'V8' OR r.rule = 'V9' AND r.via IN ('opener', 'internal contact'))) AS customer,
-                          bool_or(r.rule = 'V8' AND 'case_read' = ANY (r.actions)) AS counterparty
-                   FROM world.reason r
-                   WHERE r.user_id = me AND (staff_side OR NOT r.staff) GROUP BY r.case_id)
         SELECT 'case_entries', array_agg(e.id::text ORDER BY e.id)
-        FROM csm.case_entries e JOIN r ON r.case_id = e.case_id
+        FROM csm.case_entries e JOIN world.sides(me, staff_side) r ON r.case_id = e.case_id
         WHERE r.sees AND (e.visibility = 'shared' OR r.works
               OR e.visibility = 'private' AND (e.side = 'customer' AND r.customer OR e.side = 'counterparty' AND r.counterparty));
     RETURN QUERY SELECT 'case_parties', array_agg(p.id::text ORDER BY p.id) FROM csm.case_parties p
         WHERE p.tenant_id = tenant
-          AND p.case_id IN (SELECT r.case_id FROM world.reason r
-                            WHERE r.user_id = me AND (staff_side OR NOT r.staff) AND 'case_read' = ANY (r.actions));
+          AND p.case_id IN (SELECT r.case_id FROM world.sides(me, staff_side) r WHERE r.sees AND (r.works OR r.customer OR NOT r.counterparty));
 END $$;

@@ -144,7 +144,9 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm_private.may_link(csm.asset_contacts)'), ('csm_private.may_authorize(csm.asset_parties)'),
                        ('csm.act(bigint,text,text,jsonb)'), ('csm.actions(bigint)'), ('csm.case_people(bigint)'), ('csm.comment(bigint,text,text,text)'),
                        ('csm.explain_access(bigint,bigint)'), ('csm.refresh_shipped(bigint)'), ('csm.verify_accounts(bigint)'),
-                       ('csm.who_can_see(bigint)'), ('csm.whoami()'), ('csm_private.may_open(csm.cases)')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
+                       ('csm.who_can_see(bigint)'), ('csm.whoami()'), ('csm_private.may_open(csm.cases)'),
+                       ('csm_private.share_case_row(boolean,bigint,bigint,bigint,text[],timestamp with time zone)'),
+                       ('csm.unshare_case(bigint,bigint,bigint)'), ('csm_private.link_follow_up(csm.cases,bigint)')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
 
 -- Privileges
 SELECT is_empty($$SELECT t.name FROM pg_temp.csm_tables t WHERE has_any_column_privilege('csm_guest', t.oid, 'SELECT, INSERT, UPDATE') OR has_table_privilege('csm_guest', t.oid, 'DELETE')$$,
