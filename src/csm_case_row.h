@@ -22,7 +22,8 @@
 	X(resolution_code) X(resolution_notes) X(needs_attention) X(attributes) X(search) \
 	X(idempotency_key) X(opened_at) X(submitted_at) X(resolved_at) X(closed_at) X(updated_at) \
 	X(first_response_at) X(reopen_count) X(reassignment_count) \
-	X(auto_close) X(escalated) X(follow_the_sun) X(major_state)
+	X(auto_close) X(escalated) X(follow_the_sun) X(major_state) \
+	X(follow_up_at)
 
 typedef enum CsmCaseColumn
 {

@@ -62,7 +62,8 @@ static const CsmCaseColumn work_columns[] = {
 	CASE_partner_account_id, CASE_partner_contact_id, CASE_internal_contact_id,
 	CASE_service_organization_id, CASE_product_id, CASE_asset_id, CASE_entitlement_id,
 	CASE_assigned_group_id, CASE_assigned_to, CASE_parent_id, CASE_resolution_code,
-	CASE_resolution_notes, CASE_needs_attention, CASE_attributes, CASE_auto_close
+	CASE_resolution_notes, CASE_needs_attention, CASE_attributes, CASE_auto_close,
+	CASE_follow_up_at
 };
 
 /* ---- a new case ---- */

@@ -305,12 +305,34 @@ apply_classes(const CsmTransition *t, uint32 actors, TimestampTz at, CsmCaseRow 
 		csm_case_row_set(after, CASE_assigned_to, Int64GetDatum(csm_map_user(csm_map_current())));
 
 	if (csm_class_is_final(to))
+	{
 		csm_case_row_set(after, CASE_needs_attention, BoolGetDatum(false));
+		csm_case_row_set(after, CASE_escalated, BoolGetDatum(false));
+	}
 	else if (t->from != t->to && from != CSM_CLASS_DRAFT && (actors & OPERATOR_SIDE) == 0)
 		csm_case_row_set(after, CASE_needs_attention, BoolGetDatum(true));
 	/* The block that waiting meant is resolved.  With a solution it is moot. */
 	else if (from == CSM_CLASS_WAITING && to != CSM_CLASS_WAITING && to != CSM_CLASS_RESOLVED)
 		csm_case_row_set(after, CASE_needs_attention, BoolGetDatum(true));
+}
+
+/*
+ * A solution that was given up is not closed by time, the next one is again.
+ * What the writer says goes first.
+ */
+static void
+apply_auto_close(const CsmTransition *t, const CsmCaseRow *before, CsmCaseRow *after)
+{
+	CsmStateClass from = t->from->state_class;
+	CsmStateClass to = t->to->state_class;
+
+	if (csm_case_row_changed(before, after, CASE_auto_close))
+		return;
+	if (from == CSM_CLASS_RESOLVED && to != CSM_CLASS_RESOLVED && !csm_class_is_final(to))
+		csm_case_row_set(after, CASE_auto_close, BoolGetDatum(false));
+	else if (from != CSM_CLASS_RESOLVED && to == CSM_CLASS_RESOLVED &&
+			 DatumGetInt32(csm_case_row_value(before, CASE_reopen_count)) > 0)
+		csm_case_row_set(after, CASE_auto_close, BoolGetDatum(true));
 }
 
 /*
@@ -336,6 +358,7 @@ csm_transition_apply(const CsmTransition *t, uint32 actors, bool has_note, Times
 	csm_case_row_set_text(after, CASE_state, t->to->key);
 	csm_case_row_set_text(after, CASE_state_class, csm_class_name(t->to->state_class));
 	apply_classes(t, actors, at, after);
+	apply_auto_close(t, before, after);
 	if (has_note && (actors & CSM_ACTOR_AGENT) && csm_case_row_null(after, CASE_first_response_at))
 		csm_case_row_set(after, CASE_first_response_at, TimestampTzGetDatum(at));
 }

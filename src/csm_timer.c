@@ -40,17 +40,24 @@ csm_timer_set(int64 tenant_id, const char *kind, int64 object_id,
 }
 
 void
-csm_timer_clear(int64 tenant_id, const char *kind, int64 object_id)
+csm_timer_clear_either(int64 tenant_id, const char *kind, const char *other, int64 object_id)
 {
 	static const char sql[] =
-		"DELETE FROM csm.timers WHERE kind = $2 AND object_id = $3 AND tenant_id = $1";
-	Oid			types[3] = {INT8OID, TEXTOID, INT8OID};
-	Datum		values[3];
+		"DELETE FROM csm.timers WHERE kind IN ($2, $3) AND object_id = $4 AND tenant_id = $1";
+	Oid			types[4] = {INT8OID, TEXTOID, TEXTOID, INT8OID};
+	Datum		values[4];
 
 	values[0] = Int64GetDatum(tenant_id);
 	values[1] = CStringGetTextDatum(kind);
-	values[2] = Int64GetDatum(object_id);
-	csm_spi_write(sql, 3, types, values, NULL, NULL, NULL);
+	values[2] = CStringGetTextDatum(other);
+	values[3] = Int64GetDatum(object_id);
+	csm_spi_write(sql, 4, types, values, NULL, NULL, NULL);
+}
+
+void
+csm_timer_clear(int64 tenant_id, const char *kind, int64 object_id)
+{
+	csm_timer_clear_either(tenant_id, kind, kind, object_id);
 }
 
 /* csm_private.set_timer(tenant_id, kind, object_id, case_id, due_at): due_at NULL clears it. */

@@ -16,4 +16,7 @@ extern void csm_timer_set(int64 tenant_id, const char *kind, int64 object_id,
 						  int64 case_id, TimestampTz due_at);
 extern void csm_timer_clear(int64 tenant_id, const char *kind, int64 object_id);
 
+/* Of two kinds that take turns, whichever is set. */
+extern void csm_timer_clear_either(int64 tenant_id, const char *kind, const char *other, int64 object_id);
+
 #endif							/* CSM_TIMER_H */

@@ -184,7 +184,7 @@ GRANT INSERT (household_id, internal_contact_id, service_organization_id, counte
       UPDATE (case_type, subject, description, priority, impact, urgency, language, channel, state, counterparty_contact_id,
               partner_account_id, partner_contact_id, internal_contact_id, service_organization_id, household_id, product_id,
               asset_id, entitlement_id, assigned_group_id, assigned_to, parent_id, resolution_code, resolution_notes,
-              needs_attention, attributes) ON csm.cases TO csm_agent;
+              needs_attention, attributes, auto_close, follow_up_at) ON csm.cases TO csm_agent;
 GRANT INSERT (case_id, body, visibility, idempotency_key) ON csm.case_entries TO csm_portal, csm_agent;
 GRANT INSERT (case_id, user_id, account_id, capabilities, valid_during), UPDATE (capabilities, valid_during)
     ON csm.case_parties TO csm_agent;

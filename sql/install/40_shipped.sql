@@ -121,6 +121,9 @@ BEGIN ATOMIC
         ('case', '{resolved}', 'reject', 'open', '{customer}', '{}', true, '{}', 'Reject solution'),
         -- auto-close of a proposal that nobody answered
         ('case', '{resolved}', 'close', 'closed', '{system}', '{}', false, '{}', 'Close'),
+        -- a question that nobody answered (C20), and R 2.2: the parent major case is closed
+        ('case', '{awaiting_info}', 'time_out', 'closed', '{system}', '{}', false, '{"resolution_code": "No answer"}', 'Close for want of an answer'),
+        ('case', '{new,open,awaiting_info}', 'close_with_parent', 'closed', '{system}', '{}', false, '{}', 'Close with the major case'),
         ('case', '{new,open,awaiting_info}', 'close', 'closed', '{agent,customer}', '{resolution_code,resolution_notes}', false,
             '{"customer:resolution_code": "Solved by customer", "customer:resolution_notes": "Closed by customer", "customer:note": "Closed by customer"}', 'Close'),
         ('case', '{new}', 'cancel', 'cancelled', '{requester,manager}', '{}', false, '{}', 'Cancel'),

@@ -24,6 +24,7 @@ BEGIN
         WHEN 'auto_close_reminder' THEN PERFORM csm_private.due_auto_close_reminder(t.tenant_id, t.object_id, at);
         WHEN 'auto_close' THEN PERFORM csm_private.due_auto_close(t.tenant_id, t.object_id, at);
         WHEN 'awaiting_timeout' THEN PERFORM csm_private.due_awaiting_timeout(t.tenant_id, t.object_id, at);
+        WHEN 'follow_up' THEN PERFORM csm_private.due_follow_up(t.tenant_id, t.object_id, at);
         ELSE
             RAISE EXCEPTION 'timers of kind "%" have no handler', t.kind USING ERRCODE = '0A000',
                 HINT = 'A newer version of csm wrote it; update the extension.';

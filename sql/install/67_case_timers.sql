@@ -1,0 +1,158 @@
+-- What time does to a case that waits for its customer.
+--
+-- A proposed solution: a reminder after reminder_days, closed after close_days.
+-- A question: after awaiting_info_days the action time_out, if the type has
+-- that setting. Settings of the type, csm.case_types.settings. All that speaks
+-- against it is asked when the time has come, not when the timer was set; what
+-- it keeps open is looked at again a day later.
+
+CREATE FUNCTION csm_private.type_text(tenant_id bigint, case_type text, key text) RETURNS text
+AS 'MODULE_PATHNAME', 'csm_type_text' LANGUAGE c STABLE STRICT;
+
+CREATE FUNCTION csm_private.type_period(tenant_id bigint, case_type text, key text) RETURNS interval
+AS 'MODULE_PATHNAME', 'csm_type_period_sql' LANGUAGE c STABLE STRICT;
+
+CREATE FUNCTION csm_private.case_timers() RETURNS trigger
+AS 'MODULE_PATHNAME', 'csm_case_timers' LANGUAGE c;
+
+-- The case is locked by run_due; what is read is how it stands now.
+CREATE FUNCTION csm_private.say_as_system(tenant_id bigint, case_id bigint, body text, visibility text DEFAULT 'shared',
+    idempotency_key text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM csm_private.begin_note(case_id, true);
+    INSERT INTO csm.case_entries (tenant_id, case_id, body, visibility, idempotency_key)
+    VALUES (tenant_id, case_id, body, visibility, idempotency_key);
+END $$;
+
+CREATE FUNCTION csm_private.due_auto_close(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    c csm.cases;
+    period interval;
+BEGIN
+    SELECT * INTO c FROM csm.cases e WHERE e.id = object_id AND e.tenant_id = due_auto_close.tenant_id;
+    period := csm_private.type_period(c.tenant_id, c.case_type, 'close_days');
+    IF c.state_class IS DISTINCT FROM 'resolved' OR period IS NULL THEN
+        RETURN;
+    ELSIF c.resolved_at + period > at THEN
+        PERFORM csm_private.set_timer(c.tenant_id, 'auto_close', c.id, c.id, c.resolved_at + period);
+    ELSIF NOT c.auto_close OR csm_private.kept_open(c) THEN
+        PERFORM csm_private.set_timer(c.tenant_id, 'auto_close', c.id, c.id, at + interval '24 hours');
+    ELSE
+        PERFORM csm_private.act_as_system(c.id, 'close',
+            coalesce(csm_private.type_text(c.tenant_id, c.case_type, 'close_text'),
+                     'Closed automatically: the proposed solution was neither accepted nor rejected.'));
+    END IF;
+END $$;
+
+CREATE FUNCTION csm_private.due_auto_close_reminder(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    c csm.cases;
+    closes_at timestamptz;
+    reminds_at timestamptz;
+BEGIN
+    SELECT * INTO c FROM csm.cases e WHERE e.id = object_id AND e.tenant_id = due_auto_close_reminder.tenant_id;
+    IF c.state_class IS DISTINCT FROM 'resolved' THEN
+        RETURN;
+    END IF;
+    closes_at := c.resolved_at + csm_private.type_period(c.tenant_id, c.case_type, 'close_days');
+    reminds_at := c.resolved_at + csm_private.type_period(c.tenant_id, c.case_type, 'reminder_days');
+    IF closes_at <= at OR reminds_at IS NULL THEN
+        PERFORM csm_private.due_auto_close(c.tenant_id, c.id, at);
+    ELSIF reminds_at > at THEN
+        PERFORM csm_private.set_timer(c.tenant_id, 'auto_close_reminder', c.id, c.id, reminds_at);
+    ELSIF NOT c.auto_close OR csm_private.kept_open(c) THEN
+        PERFORM csm_private.set_timer(c.tenant_id, 'auto_close_reminder', c.id, c.id, at + interval '24 hours');
+    ELSE
+        PERFORM csm_private.say_as_system(c.tenant_id, c.id, coalesce(csm_private.type_text(c.tenant_id, c.case_type, 'reminder_text'),
+            'A solution has been proposed. Please accept or reject it; without an answer the case will be closed.'));
+        PERFORM csm_private.set_timer(c.tenant_id, 'auto_close', c.id, c.id, closes_at);
+    END IF;
+END $$;
+
+CREATE FUNCTION csm_private.due_awaiting_timeout(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    c csm.cases;
+BEGIN
+    SELECT * INTO c FROM csm.cases e WHERE e.id = object_id AND e.tenant_id = due_awaiting_timeout.tenant_id;
+    IF c.state_class IS DISTINCT FROM 'waiting'
+       OR csm_private.type_period(c.tenant_id, c.case_type, 'awaiting_info_days') IS NULL THEN
+        RETURN;
+    ELSIF c.follow_up_at > at THEN
+        PERFORM csm_private.set_timer(c.tenant_id, 'awaiting_timeout', c.id, c.id, c.follow_up_at);
+    ELSIF NOT c.auto_close OR csm_private.kept_open(c) THEN
+        PERFORM csm_private.set_timer(c.tenant_id, 'awaiting_timeout', c.id, c.id, at + interval '24 hours');
+    ELSE
+        PERFORM csm_private.act_as_system(c.id, 'time_out',
+            coalesce(csm_private.type_text(c.tenant_id, c.case_type, 'timeout_text'),
+                     'Closed automatically: the information asked for was not given.'));
+    END IF;
+END $$;
+
+CREATE FUNCTION csm_private.due_follow_up(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    c csm.cases;
+BEGIN
+    SELECT * INTO c FROM csm.cases e WHERE e.id = object_id AND e.tenant_id = due_follow_up.tenant_id;
+    IF c.follow_up_at <= at AND NOT c.needs_attention AND c.state_class NOT IN ('closed', 'cancelled') THEN
+        PERFORM csm_private.begin_system(c.id);
+        UPDATE csm.cases e SET needs_attention = true WHERE e.id = c.id AND e.tenant_id = c.tenant_id;
+    END IF;
+END $$;
+
+CREATE FUNCTION csm_private.case_follow_up() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT (csm_private.restoring() OR csm_private.importing()) THEN
+        PERFORM csm_private.set_timer(NEW.tenant_id, 'follow_up', NEW.id, NEW.id, NEW.follow_up_at);
+    END IF;
+    RETURN NULL;
+END $$;
+
+DO $$
+DECLARE
+    f record;
+BEGIN
+    FOR f IN SELECT * FROM (VALUES
+        ('type_text(bigint, text, text)', 'csm_private.type_setting() as text, remembered by the session until a type of the tenant changes'),
+        ('type_period(bigint, text, text)', 'A setting of a case type that counts days, as so many times 24 hours; NULL for none; error 22023 when it is no number from 0 to 36525'),
+        ('case_timers()', 'AFTER UPDATE trigger of csm.cases: sets and clears auto_close_reminder, auto_close and awaiting_timeout with the class of the state'),
+        ('case_follow_up()', 'AFTER UPDATE trigger of csm.cases: the timer of follow_up_at'),
+        ('say_as_system(bigint, bigint, text, text, text)', 'An entry without author and without effects of its own; run as csm_owner, who has locked the case'),
+        ('due_auto_close_reminder(bigint, bigint, timestamptz)', 'Handler: reminds of a proposed solution, then sets auto_close'),
+        ('due_auto_close(bigint, bigint, timestamptz)', 'Handler: closes a case whose proposed solution nobody answered'),
+        ('due_awaiting_timeout(bigint, bigint, timestamptz)', 'Handler: action time_out on a case whose question nobody answered; not before follow_up_at'),
+        ('due_follow_up(bigint, bigint, timestamptz)', 'Handler: needs_attention goes on when follow_up_at has come')
+    ) AS v(name, comment)
+    LOOP
+        EXECUTE format('ALTER FUNCTION csm_private.%s OWNER TO csm_owner', f.name);
+        EXECUTE format('REVOKE ALL ON FUNCTION csm_private.%s FROM PUBLIC', f.name);
+        EXECUTE format('COMMENT ON FUNCTION csm_private.%s IS %L', f.name, f.comment);
+    END LOOP;
+END $$;
+
+CREATE TRIGGER cases_60_timers AFTER UPDATE ON csm.cases
+    FOR EACH ROW
+    WHEN (OLD.state_class <> NEW.state_class
+          AND (OLD.state_class IN ('resolved', 'waiting') OR NEW.state_class IN ('resolved', 'waiting')))
+    EXECUTE FUNCTION csm_private.case_timers();
+CREATE TRIGGER cases_60_timers_follow_up AFTER UPDATE OF follow_up_at ON csm.cases
+    FOR EACH ROW WHEN (OLD.follow_up_at IS DISTINCT FROM NEW.follow_up_at)
+    EXECUTE FUNCTION csm_private.case_follow_up();
