@@ -50,6 +50,9 @@ INSERT INTO matrix VALUES
     ('csm.event_positions', '', '', '', '', 's'),
     ('csm.event_subscribers', '', 's', 's', '', 'sIUd'),
     ('csm.event_lag', '', '', '', '', 's'),
+    ('csm.timers', '', '', 's', '', 's'),
+    ('csm.escalation_templates', '', '', 's', '', 'siud'),
+    ('csm.escalations', '', '', 'sU', '', ''),
     ('csm_report.cases', '', '', 's', 's', 's');
 
 CREATE FUNCTION pg_temp.may(role_name text, tab oid) RETURNS text LANGUAGE sql AS $$
@@ -88,6 +91,7 @@ FROM (VALUES
     ('csm_agent', 'csm.case_blocks', 'INSERT', 'case_id reason note'),
     ('csm_agent', 'csm.case_blocks', 'UPDATE', 'note unblocked_at'),
     ('csm_agent', 'csm.case_tasks', 'UPDATE', 'subject description state blocking visible_to_customer priority assigned_group_id assigned_to due_at close_notes'),
+    ('csm_agent', 'csm.escalations', 'UPDATE', 'trend'),
     ('csm_reporter', 'csm.users', 'SELECT', 'id tenant_id language time_zone enabled created_at'),
     ('csm_reporter', 'csm.households', 'SELECT', 'id tenant_id'),
     ('csm_admin', 'csm.tenants', 'UPDATE', 'name settings'),

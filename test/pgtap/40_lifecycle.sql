@@ -142,7 +142,15 @@ INSERT INTO expected VALUES
     ('system',    'take',         'p',         'p',         'p',         'p',         'p',        'p', 'p'),
     ('system',    'accept',       'p',         'p',         'p',         'p',         'p',        'p', 'p'),
     ('system',    'close',        't',         'p',         'p',         'p',         'closed',   'x', 'x'),
-    ('system',    'cancel',       'p',         'p',         'p',         'p',         'p',        'p', 'p');
+    ('system',    'cancel',       'p',         'p',         'p',         'p',         'p',        'p', 'p'),
+    ('system',    'time_out',     't',         't',         't',         'closed',    't',        'x', 'x'),
+    ('system',    'close_with_parent', 't',    'closed',    'closed',    'closed',    't',        'x', 'x'),
+    ('requester', 'time_out',     'p',         'p',         'p',         'p',         'p',        'p', 'p'),
+    ('requester', 'close_with_parent', 'p',    'p',         'p',         'p',         'p',        'p', 'p'),
+    ('agent',     'time_out',     'p',         'p',         'p',         'p',         'p',        'p', 'p'),
+    ('agent',     'close_with_parent', 'p',    'p',         'p',         'p',         'p',        'p', 'p'),
+    ('manager',   'time_out',     'p',         'p',         'p',         'p',         'p',        'p', 'p'),
+    ('manager',   'close_with_parent', 'p',    'p',         'p',         'p',         'p',        'p', 'p');
 INSERT INTO expected
 SELECT w, a, e, e, e, e, e, e, e
 FROM (VALUES ('reader', 'p'), ('party', 'p'), ('viewer', 'p'), ('colleague', 'h'), ('consumer_agent', 'h'), ('respondent', 'h'),
@@ -156,7 +164,7 @@ SELECT is(life.run(e.who, format('SELECT (csm.act(%s, %L, %L, %L)).state', life.
                ELSE to_jsonb(e) ->> s.state END,
           format('R2.2 %s: %s by %s', s.state, e.action, e.who))
 FROM expected e, life.subject s;
-SELECT is((SELECT count(*) FROM csm.case_transitions WHERE case_type = 'case'), 19::bigint, 'R2.2 no transition beside those of the table');
+SELECT is((SELECT count(*) FROM csm.case_transitions WHERE case_type = 'case'), 23::bigint, 'R2.2 no transition beside those of the table');
 
 -- csm.actions tells beforehand exactly what csm.act would allow.
 SELECT is(life.run(w.who, format('SELECT string_agg(action, '','' ORDER BY action) FROM csm.actions(%s)', s.id)),
