@@ -89,7 +89,7 @@ SELECT is_empty($$ SELECT r FROM unnest('{csm_guest,csm_portal,csm_agent,csm_rep
                 'privileges: csm_private is closed, and nobody creates in csm');
 SELECT is_empty($$ SELECT p.oid::regprocedure, r FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, unnest('{csm_guest,csm_portal,csm_agent,csm_reporter,csm_admin}'::text[]) r
                    WHERE n.nspname = 'csm_private' AND has_function_privilege(r, p.oid, 'EXECUTE')
-                     AND p.proname NOT IN ('case_allows', 'case_side_allows', 'may_open', 'party_keys',
+                     AND p.proname NOT IN ('case_allows', 'entry_allows', 'case_side_allows', 'may_open', 'party_keys',
                                            'like_pattern', 'open_case_row', 'begin_open', 'end_open') $$,
                 'privileges: no more of csm_private can be called than policies call');
 SELECT is_empty($$ SELECT r.rolname FROM pg_roles r WHERE r.rolname IN ('csm_owner', 'csm_guest', 'csm_portal', 'csm_agent', 'csm_reporter', 'csm_admin')
