@@ -178,6 +178,18 @@ csm_case_permits(const CsmCaseKeys *k, CsmAction action)
 		counterparty_permits(map, k, action);
 }
 
+bool
+csm_case_side_permits(const CsmCaseKeys *k, CsmSide side)
+{
+	const CsmMap *map = csm_map_current();
+
+	if (!concerns(map, k))
+		return false;
+	return operator_permits(map, k, CSM_CASE_WORK) ||
+		(side == CSM_SIDE_CUSTOMER && customer_permits(map, k, CSM_CASE_READ)) ||
+		(side == CSM_SIDE_COUNTERPARTY && counterparty_permits(map, k, CSM_CASE_READ));
+}
+
 uint32
 csm_case_actors(const CsmCaseKeys *k)
 {
@@ -281,19 +293,16 @@ PG_FUNCTION_INFO_V1(csm_case_side_allows);
 Datum
 csm_case_side_allows(PG_FUNCTION_ARGS)
 {
-	const CsmMap *map = csm_map_current();
 	CsmCaseKeys keys;
 	char	   *side;
 
-	if (!case_argument(fcinfo, &keys) || !concerns(map, &keys))
+	if (!case_argument(fcinfo, &keys))
 		PG_RETURN_BOOL(false);
-	if (operator_permits(map, &keys, CSM_CASE_WORK))
-		PG_RETURN_BOOL(true);
 	side = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	if (strcmp(side, csm_side_name(CSM_SIDE_CUSTOMER)) == 0)
-		PG_RETURN_BOOL(customer_permits(map, &keys, CSM_CASE_READ));
-	PG_RETURN_BOOL(strcmp(side, csm_side_name(CSM_SIDE_COUNTERPARTY)) == 0 &&
-				   counterparty_permits(map, &keys, CSM_CASE_READ));
+	PG_RETURN_BOOL(csm_case_side_permits(&keys,
+										 strcmp(side, csm_side_name(CSM_SIDE_CUSTOMER)) == 0 ? CSM_SIDE_CUSTOMER :
+										 strcmp(side, csm_side_name(CSM_SIDE_COUNTERPARTY)) == 0 ? CSM_SIDE_COUNTERPARTY :
+										 CSM_SIDE_OPERATOR));
 }
 
 PG_FUNCTION_INFO_V1(csm_case_actors_sql);

@@ -20,6 +20,9 @@ extern bool csm_acts_as_system(void);
 /* The rule of the policies of csm.cases, for a row in hand. */
 extern bool csm_case_permits(const CsmCaseKeys *keys, CsmAction action);
 
+/* May he read what belongs to that side of it?  operator: whoever works on it. */
+extern bool csm_case_side_permits(const CsmCaseKeys *keys, CsmSide side);
+
 /* On which side of the case the person speaks. */
 extern CsmSide csm_case_side(const CsmCaseKeys *keys);
 extern const char *csm_side_name(CsmSide side);

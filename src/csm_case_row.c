@@ -56,24 +56,28 @@ stands_at(TupleDesc desc, int place, const char *name)
 	return !att->attisdropped && strcmp(NameStr(att->attname), name) == 0;
 }
 
+static int
+find_column(TupleDesc desc, CsmCaseColumn column)
+{
+	if (stands_at(desc, places[column], names[column]))
+		return places[column];
+	for (places[column] = 0; places[column] < desc->natts; places[column]++)
+	{
+		if (stands_at(desc, places[column], names[column]))
+			return places[column];
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("csm.cases has no column \"%s\"", names[column]),
+			 errhint("Restore the column, or update the extension.")));
+	return -1;
+}
+
 static const int *
 find_columns(TupleDesc desc)
 {
 	for (int i = 0; i < CASE_COLUMNS; i++)
-	{
-		if (stands_at(desc, places[i], names[i]))
-			continue;
-		for (places[i] = 0; places[i] < desc->natts; places[i]++)
-		{
-			if (stands_at(desc, places[i], names[i]))
-				break;
-		}
-		if (places[i] == desc->natts)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("csm.cases has no column \"%s\"", names[i]),
-					 errhint("Restore the column, or update the extension.")));
-	}
+		(void) find_column(desc, i);
 	return places;
 }
 
@@ -213,4 +217,39 @@ csm_case_row_keys(const CsmCaseRow *row, CsmCaseKeys *keys)
 	keys->opened_at = csm_case_row_null(row, CASE_opened_at) ? 0 :
 		DatumGetTimestampTz(csm_case_row_value(row, CASE_opened_at));
 	keys->submitted = !csm_case_row_null(row, CASE_submitted_at);
+}
+
+static int64
+slot_id(TupleTableSlot *slot, CsmCaseColumn column)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, find_column(slot->tts_tupleDescriptor, column) + 1, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+/* The same from a row in a slot, unpacked no further than needed. */
+void
+csm_case_slot_keys(TupleTableSlot *slot, CsmCaseKeys *keys)
+{
+	bool		isnull;
+	Datum		branch = slot_getattr(slot, find_column(slot->tts_tupleDescriptor, CASE_branch) + 1, &isnull);
+
+	keys->branch = isnull ? CSM_BRANCHES :
+		csm_branch_from_name(VARDATA_ANY(DatumGetPointer(branch)), VARSIZE_ANY_EXHDR(DatumGetPointer(branch)));
+	keys->id = slot_id(slot, CASE_id);
+	keys->tenant_id = slot_id(slot, CASE_tenant_id);
+	keys->requester_id = slot_id(slot, CASE_requester_id);
+	keys->opened_by = slot_id(slot, CASE_opened_by);
+	keys->account_id = slot_id(slot, CASE_account_id);
+	keys->household_id = slot_id(slot, CASE_household_id);
+	keys->counterparty_account_id = slot_id(slot, CASE_counterparty_account_id);
+	keys->counterparty_contact_id = slot_id(slot, CASE_counterparty_contact_id);
+	keys->partner_account_id = slot_id(slot, CASE_partner_account_id);
+	keys->partner_contact_id = slot_id(slot, CASE_partner_contact_id);
+	keys->internal_contact_id = slot_id(slot, CASE_internal_contact_id);
+	keys->service_organization_id = slot_id(slot, CASE_service_organization_id);
+	keys->assigned_to = slot_id(slot, CASE_assigned_to);
+	keys->opened_at = slot_id(slot, CASE_opened_at);
+	keys->submitted = slot_id(slot, CASE_submitted_at) != 0;
 }

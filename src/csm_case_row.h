@@ -7,6 +7,7 @@
 
 #include "access/htup.h"
 #include "access/tupdesc.h"
+#include "executor/tuptable.h"
 #include "fmgr.h"
 
 #include "csm.h"
@@ -47,6 +48,7 @@ extern int	csm_case_column_from_name(const char *name);	/* -1: unknown */
 extern void csm_case_row_open(CsmCaseRow *row, HeapTuple tuple, TupleDesc desc);
 extern void csm_case_row_open_argument(CsmCaseRow *row, HeapTupleHeader header);
 extern HeapTuple csm_case_row_form(const CsmCaseRow *row, HeapTuple like);
+extern void csm_case_slot_keys(TupleTableSlot *slot, CsmCaseKeys *keys);
 extern void csm_case_row_keys(const CsmCaseRow *row, CsmCaseKeys *keys);
 extern bool csm_case_row_changed(const CsmCaseRow *before, const CsmCaseRow *after, CsmCaseColumn column);
 extern bool csm_case_row_blank(const CsmCaseRow *row, CsmCaseColumn column);

@@ -52,6 +52,7 @@ typedef struct StatementKey
 static StatementKey current_key;
 static CsmMap *current = NULL;
 static bool current_known = false;
+static uint64 statements = 0;
 
 static dlist_head maps = DLIST_STATIC_INIT(maps);
 static MemoryContext maps_context = NULL;
@@ -85,13 +86,20 @@ statement_key(StatementKey *key)
 	}
 }
 
+/* For every row and predicate: compares in place, and makes no key. */
 static inline bool
-same_statement(const StatementKey *a, const StatementKey *b)
+same_statement(const StatementKey *key)
 {
-	return a->started == b->started && a->generation == b->generation &&
-		a->lxid == b->lxid && a->role == b->role && a->xmin == b->xmin &&
-		a->xmax == b->xmax && a->xcnt == b->xcnt &&
-		a->subxcnt == b->subxcnt && a->curcid == b->curcid;
+	Snapshot	snapshot;
+
+	if (key->generation != csm_session_generation || key->lxid != csm_lxid(MyProc) ||
+		key->started != GetCurrentStatementStartTimestamp() ||
+		key->role != GetOuterUserId() || !ActiveSnapshotSet())
+		return false;
+	snapshot = GetActiveSnapshot();
+	return key->curcid == snapshot->curcid && key->xmin == snapshot->xmin &&
+		key->xmax == snapshot->xmax && key->xcnt == snapshot->xcnt &&
+		key->subxcnt == snapshot->subxcnt;
 }
 
 void
@@ -251,15 +259,23 @@ csm_map_current(void)
 {
 	StatementKey key;
 
-	statement_key(&key);
-	if (likely(current_known && same_statement(&key, &current_key)))
+	if (likely(current_known && same_statement(&current_key)))
 		return current;
 
 	current_known = false;
+	statement_key(&key);
 	current = find_or_build(&key);
 	current_key = key;
 	current_known = true;
+	statements++;
 	return current;
+}
+
+uint64
+csm_map_statement(void)
+{
+	(void) csm_map_current();
+	return statements;
 }
 
 /*

@@ -44,6 +44,7 @@
 #define SCAN_COST		0.25	/* a row read in order and judged by the policy */
 #define WALK_COST		0.8		/* a row read through an ordered index and judged */
 #define FETCH_COST		0.7		/* a row fetched through a bitmap */
+#define PARTY_COST		4.0		/* a key of party_allows, looked up in a GIN index */
 #define ALWAYS_OFFERED	8		/* so few keys cost nothing worth a thought */
 #define MOST_OF_IT		0.5		/* share of rows above which no bitmap is worth planning */
 
@@ -74,6 +75,9 @@ static const Predicate predicates[] = {
 /* The key of this one is itself an array: && instead of = ANY, GIN instead of btree. */
 static const Predicate party_allows = {"party_allows", CSM_SET_PARTIES, "parties_allowing"};
 
+/* Entries follow their case: an estimate and nothing else. */
+static const Predicate entry_allows = {"entry_allows", CSM_SETS, NULL};
+
 /* all_in() has a companion of another shape: one tenant, not an array. */
 static const Predicate all_in = {"all_in", CSM_SETS, "all_tenant"};
 
@@ -91,6 +95,8 @@ find_predicate(Oid funcid)
 		found = &all_in;
 	else if (strcmp(name, party_allows.name) == 0)
 		found = &party_allows;
+	else if (strcmp(name, entry_allows.name) == 0)
+		found = &entry_allows;
 	for (int i = 0; found == NULL && i < (int) lengthof(predicates); i++)
 	{
 		if (strcmp(name, predicates[i].name) == 0)
@@ -100,14 +106,14 @@ find_predicate(Oid funcid)
 	return found;
 }
 
-/* The action is the last argument; account_known() has none and takes any. */
+/* The action is the last argument, where there is one; some take any. */
 static int
 constant_action(const Predicate *predicate, List *args)
 {
 	Node	   *last = llast(args);
 	text	   *name;
 
-	if (predicate->set == CSM_SET_ACCOUNTS_KNOWN)
+	if (predicate->set == CSM_SET_ACCOUNTS_KNOWN || predicate == &entry_allows)
 		return CSM_CASE_READ;
 	if (!IsA(last, Const) || ((Const *) last)->constisnull)
 		return -1;
@@ -277,11 +283,32 @@ party_selectivity(PlannerInfo *root, Node *column, int varRelid, CsmMap *map, Cs
 	return hit;
 }
 
+/*
+ * Next to another relation entries are read case by case, of cases that the
+ * person sees.  How many he sees of all of them is not known.
+ */
+static double
+entry_selectivity(PlannerInfo *root, CsmMap *map)
+{
+	if (map == NULL)
+		return 0;
+	if (bms_membership(root->all_baserels) == BMS_MULTIPLE)
+		return 1;
+	for (int b = 0; b < CSM_BRANCHES; b++)
+	{
+		if (csm_map_all(map, csm_map_tenant(map), (CsmBranch) b, CSM_CASE_READ))
+			return 1;
+	}
+	return 0.5;
+}
+
 static double
 selectivity(PlannerInfo *root, const Predicate *predicate, List *args, int varRelid, CsmMap *map, CsmAction action)
 {
 	if (predicate == &all_in)
 		return all_in_selectivity(root, args, varRelid, map, action);
+	if (predicate == &entry_allows)
+		return entry_selectivity(root, map);
 	if (predicate == &party_allows)
 		return party_selectivity(root, linitial(args), varRelid, map, action);
 	return keys_selectivity(root, linitial(args), varRelid, map, predicate->set, action);
@@ -385,6 +412,20 @@ companion_oid(const Predicate *predicate, Oid funcid)
 						   ObjectIdGetDatum(get_func_namespace(funcid)));
 }
 
+/*
+ * Who has more keys than there are rows with parties finds these rows by
+ * reading the index through: every key array contains the empty one.
+ */
+static Expr *
+any_party(Node *column)
+{
+	Const	   *empty = makeConst(INT8ARRAYOID, -1, InvalidOid, -1,
+								  PointerGetDatum(construct_empty_array(INT8OID)), false, false);
+
+	return make_opclause(OID_ARRAY_CONTAINS_OP, BOOLOID, false, (Expr *) column, (Expr *) empty,
+						 InvalidOid, InvalidOid);
+}
+
 static List *
 index_condition(SupportRequestIndexCondition *req, const Predicate *predicate, List *args)
 {
@@ -396,7 +437,7 @@ index_condition(SupportRequestIndexCondition *req, const Predicate *predicate, L
 	double		share;
 
 	/* The key is the first argument; it must lead the index. */
-	if (req->indexarg != 0 || action < 0 || req->indexcol != 0)
+	if (req->indexarg != 0 || action < 0 || req->indexcol != 0 || predicate == &entry_allows)
 		return NIL;
 	if (predicate == &party_allows)
 		equal = op_in_opfamily(OID_ARRAY_OVERLAP_OP, req->opfamily) ? OID_ARRAY_OVERLAP_OP : InvalidOid;
@@ -418,6 +459,13 @@ index_condition(SupportRequestIndexCondition *req, const Predicate *predicate, L
 		if (n > ALWAYS_OFFERED)
 		{
 			share = selectivity(req->root, predicate, args, 0, map, action);
+			if (predicate == &party_allows && n * PARTY_COST > req->index->tuples * FETCH_COST)
+			{
+				if (req->index->tuples > req->index->rel->tuples * MOST_OF_IT)
+					return NIL;
+				req->lossy = true;
+				return list_make1(any_party((Node *) linitial(args)));
+			}
 			if (!worth_an_index(req->root, req->index, n, share))
 				return NIL;
 		}

@@ -139,22 +139,33 @@ COMMENT ON FUNCTION csm_private.case_allows(csm.cases, text) IS
 COMMENT ON FUNCTION csm_private.case_side_allows(csm.cases, text) IS
 'Whether the signed-in person reads what belongs to one side (customer, counterparty) of the case, or works on the case';
 
--- Children follow their case: the EXISTS runs under the policies of csm.cases.
--- Entries carry the branch, so that staff who see all of it need no look-up.
--- One EXISTS for all visibilities, because each would be planned by itself.
+-- The same for a child that names its case: src/csm_case_fetch.c reads the row.
+-- Planned as a sub-select, the arms above would cost every query on entries
+-- more than reading them.
+CREATE FUNCTION csm_private.case_allows(case_id bigint, tenant_id bigint, action text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_case_allows_by_id' LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100;
+CREATE FUNCTION csm_private.entry_allows(case_id bigint, tenant_id bigint, branch text, visibility text, side text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_entry_allows' LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+SUPPORT csm_private.access_support;
+ALTER FUNCTION csm_private.case_allows(bigint, bigint, text) OWNER TO csm_owner;
+ALTER FUNCTION csm_private.entry_allows(bigint, bigint, text, text, text) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.case_allows(bigint, bigint, text), csm_private.entry_allows(bigint, bigint, text, text, text)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm_private.case_allows(bigint, bigint, text), csm_private.entry_allows(bigint, bigint, text, text, text)
+    TO csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm_private.case_allows(bigint, bigint, text) IS
+'Whether the case is visible to the signed-in person and allows him the action; false for a missing case, nobody and an unknown action';
+COMMENT ON FUNCTION csm_private.entry_allows(bigint, bigint, text, text, text) IS
+'Whether an entry of the case is visible to the signed-in person: shared with the case, internal to staff who work on it, private to its side and staff who work on it';
+
 CREATE POLICY case_entries_select ON csm.case_entries FOR SELECT TO csm_portal, csm_agent, csm_admin
-    USING (csm.all_in(tenant_id, branch, 'case_work')
-        OR (visibility = 'shared' AND csm.all_in(tenant_id, branch, 'case_read'))
-        OR EXISTS (SELECT FROM csm.cases c
-                   WHERE c.id = case_id AND c.tenant_id = case_entries.tenant_id
-                     AND CASE visibility
-                         WHEN 'shared' THEN true
-                         WHEN 'internal' THEN csm_private.case_allows(c, 'case_work')
-                         ELSE csm_private.case_side_allows(c, case_entries.side) END));
+    USING (csm_private.entry_allows(case_id, tenant_id, branch, visibility, side));
 CREATE POLICY case_entries_insert ON csm.case_entries FOR INSERT TO csm_portal, csm_agent
     WITH CHECK (author_id = csm.current_user_id()
-        AND EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_entries.tenant_id
-                    AND csm_private.case_allows(c, CASE visibility WHEN 'internal' THEN 'case_work' ELSE 'case_comment' END)));
+        AND csm_private.case_allows(case_id, tenant_id, CASE visibility WHEN 'internal' THEN 'case_work' ELSE 'case_comment' END));
+
+-- Other children follow their case by an EXISTS, which runs under the policies
+-- of csm.cases.
 -- With whom the customer shared it is not the affair of the other company.
 CREATE POLICY case_parties_select ON csm.case_parties FOR SELECT TO csm_portal, csm_agent, csm_admin
     USING (EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = case_parties.tenant_id
