@@ -161,6 +161,7 @@ extern Oid	csm_owner_oid(bool missing_ok);
 
 /* csm_map.c */
 extern CsmMap *csm_map_current(void);	/* NULL: nobody */
+extern CsmMap *csm_map_unnarrowed(void);	/* of all personas; may free the current one */
 extern int64 csm_map_user(const CsmMap *map);
 extern int64 csm_map_tenant(const CsmMap *map);
 extern int64 csm_guest_tenant(void);

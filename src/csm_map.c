@@ -222,9 +222,8 @@ build_map(int64 user_id, bool staff_side, const char *persona, const StatementKe
 }
 
 static CsmMap *
-find_or_build(const StatementKey *key)
+find_or_build(const StatementKey *key, const char *persona)
 {
-	const char *persona = csm_session_persona();
 	bool		staff_side;
 	int64		user_id;
 	CsmMap	   *map;
@@ -256,10 +255,22 @@ csm_map_current(void)
 		return current;
 
 	current_known = false;
-	current = find_or_build(&key);
+	current = find_or_build(&key, csm_session_persona());
 	current_key = key;
 	current_known = true;
 	return current;
+}
+
+/* The map that the person would have had he not narrowed himself to a persona. */
+CsmMap *
+csm_map_unnarrowed(void)
+{
+	StatementKey key;
+
+	if (csm_session_persona() == NULL)
+		return csm_map_current();
+	statement_key(&key);
+	return find_or_build(&key, NULL);
 }
 
 /*
