@@ -72,7 +72,7 @@ BEGIN ATOMIC
         ('request', 'case', 'Service request', '{}', false),
         ('privacy_request', 'case', 'Privacy request', '{"priority": 2}', false),
         ('order', 'case', 'Order', '{"begins_as_draft": true}', false),
-        ('dispute', NULL, 'Dispute', '{"response_hours": 72, "reminder_days": 5, "auto_accept_days": 10, "max_rounds": 3, "appeal_days": 14}', true);
+        ('dispute', NULL, 'Dispute', '{"response_hours": 72, "reminder_days": 5, "auto_accept_days": 10, "max_rounds": 3, "appeal_days": 14}', false);
 END;
 
 CREATE OR REPLACE FUNCTION csm_private.shipped_case_states()
