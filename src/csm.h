@@ -162,6 +162,7 @@ extern Oid	csm_owner_oid(bool missing_ok);
 /* csm_map.c */
 extern CsmMap *csm_map_current(void);	/* NULL: nobody */
 extern uint64 csm_map_statement(void);	/* changes with person, snapshot and statement */
+extern CsmMap *csm_map_unnarrowed(void);	/* of all personas; may free the current one */
 extern int64 csm_map_user(const CsmMap *map);
 extern int64 csm_map_tenant(const CsmMap *map);
 extern int64 csm_guest_tenant(void);

@@ -34,6 +34,7 @@
 
 #include "csm_actor.h"
 #include "csm_case_row.h"
+#include "csm_dispute.h"
 
 static const struct
 {
@@ -226,7 +227,36 @@ csm_case_actors(const CsmCaseKeys *k)
 	return actors;
 }
 
-/* Whoever works on the case speaks for the operator, whatever else he is. */
+/*
+ * Could the person decide for both sides of the case, through whichever of his
+ * personas?  What csm_map_current() gave before may be freed.
+ */
+bool
+csm_case_on_both_sides(const CsmCaseKeys *k)
+{
+	const CsmMap *map = csm_map_unnarrowed();
+
+	return map != NULL && concerns(map, k) &&
+		customer_permits(map, k, CSM_CASE_DECIDE) && counterparty_permits(map, k, CSM_CASE_DECIDE);
+}
+
+/* The side on which the case names the person; CSM_SIDE_OPERATOR: on neither. */
+CsmSide
+csm_case_named_side(const CsmCaseKeys *k)
+{
+	const CsmMap *map = csm_map_unnarrowed();
+
+	if (map != NULL && (k->requester_id == csm_map_user(map) || k->opened_by == csm_map_user(map)))
+		return CSM_SIDE_CUSTOMER;
+	if (map != NULL && csm_map_counterparty_contact(map, k->counterparty_contact_id, CSM_CASE_READ))
+		return CSM_SIDE_COUNTERPARTY;
+	return CSM_SIDE_OPERATOR;
+}
+
+/*
+ * Whoever works on the case speaks for the operator, whatever else he is; who
+ * belongs to both sides for the one on which he is named, else the customer's.
+ */
 CsmSide
 csm_case_side(const CsmCaseKeys *k)
 {
@@ -234,9 +264,11 @@ csm_case_side(const CsmCaseKeys *k)
 
 	if (map == NULL || !concerns(map, k) || operator_permits(map, k, CSM_CASE_WORK))
 		return CSM_SIDE_OPERATOR;
-	if (!customer_permits(map, k, CSM_CASE_READ) && counterparty_permits(map, k, CSM_CASE_READ))
+	if (k->counterparty_account_id == 0 || !counterparty_permits(map, k, CSM_CASE_READ))
+		return CSM_SIDE_CUSTOMER;
+	if (!customer_permits(map, k, CSM_CASE_READ))
 		return CSM_SIDE_COUNTERPARTY;
-	return CSM_SIDE_CUSTOMER;
+	return csm_case_named_side(k) == CSM_SIDE_COUNTERPARTY ? CSM_SIDE_COUNTERPARTY : CSM_SIDE_CUSTOMER;
 }
 
 /* The row is the first argument; false where there is none, and for nobody. */
@@ -320,7 +352,7 @@ csm_case_actors_sql(PG_FUNCTION_ARGS)
 	csm_case_row_open_argument(&row, PG_GETARG_HEAPTUPLEHEADER(0));
 	csm_case_row_keys(&row, &keys);
 
-	actors = csm_case_actors(&keys);
+	actors = csm_relations(&row, &keys);
 	for (int i = 0; i < (int) lengthof(relations); i++)
 	{
 		if (actors & relations[i].bit)

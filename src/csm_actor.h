@@ -25,6 +25,8 @@ extern bool csm_case_side_permits(const CsmCaseKeys *keys, CsmSide side);
 
 /* On which side of the case the person speaks. */
 extern CsmSide csm_case_side(const CsmCaseKeys *keys);
+extern bool csm_case_on_both_sides(const CsmCaseKeys *keys);
+extern CsmSide csm_case_named_side(const CsmCaseKeys *keys);
 extern const char *csm_side_name(CsmSide side);
 
 /* Relations as a reader knows them: "agent, assignee". */

@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "csm_case_fields.h"
+#include "csm_dispute.h"
 #include "csm_errors.h"
 #include "csm_lifecycle.h"
 #include "csm_spi.h"
@@ -232,6 +233,7 @@ csm_case_open(CsmCaseRow *row, const CsmMap *map, TimestampTz now)
 				 errmsg("case type \"%s\" is not active", machine->case_type),
 				 errhint("Choose one of csm.case_types that is active.")));
 	csm_case_row_default(row, CASE_priority, Int16GetDatum(machine->priority));
+	csm_dispute_check_new(machine, row);
 	state = first_state(row, machine, machine->begins_as_draft || (intent && intent->draft));
 	csm_case_row_set_text(row, CASE_state, state->key);
 	csm_case_row_set_text(row, CASE_state_class, csm_class_name(state->state_class));
@@ -242,6 +244,8 @@ csm_case_open(CsmCaseRow *row, const CsmMap *map, TimestampTz now)
 		choose_branch(row, map);
 	if (intent != NULL && intent->key[0] != '\0')
 		csm_case_row_set_text(row, CASE_idempotency_key, intent->key);
+	if (intent != NULL && intent->parent_id != 0)
+		csm_case_row_set(row, CASE_parent_id, Int64GetDatum(intent->parent_id));
 	if (intent != NULL)
 		csm_intent_met();
 	csm_fields_check_case(machine, NULL, row, false);

@@ -226,7 +226,7 @@ meant_transition(const CsmCaseRow *before, const CsmCaseRow *after, const CsmMac
 	csm_report_verdict(verdict, before, machine, from, NULL, to, actors);
 	for (int i = 0; i < n; i++)
 	{
-		if (!csm_transition_lacks(found[i], false, actors, before, after))
+		if (!csm_transition_lacks(found[i], 0, actors, before, after))
 			return found[i];
 	}
 	return found[0];
@@ -251,8 +251,9 @@ calls_attention(const CsmIntent *intent, const CsmCaseRow *before)
 
 /*
  * What a new entry means for its case.  A comment from the customer's side
- * answers a question whoever of that side gives it, so it counts as the
- * customer's even where the author could not decide.
+ * answers a question, the first one of the other side acknowledges a dispute,
+ * whoever of that side gives it: it counts even where the author could not
+ * decide.
  */
 static const CsmTransition *
 entry_effects(const CsmIntent *intent, const CsmCaseRow *before, CsmCaseRow *after,
@@ -264,9 +265,13 @@ entry_effects(const CsmIntent *intent, const CsmCaseRow *before, CsmCaseRow *aft
 		csm_case_row_default(after, CASE_first_response_at, TimestampTzGetDatum(now));
 	if (calls_attention(intent, before))
 		csm_case_row_set(after, CASE_needs_attention, BoolGetDatum(true));
-	if (intent->side != CSM_SIDE_CUSTOMER || !intent->shared || from->state_class != CSM_CLASS_WAITING)
+	if (intent->side == CSM_SIDE_OPERATOR || !intent->shared)
 		return NULL;
-	return csm_machine_judge(machine, from, "resume", ANSWERING, &t) == CSM_ALLOWED ? t : NULL;
+	if (intent->side == CSM_SIDE_COUNTERPARTY)
+		return from->state_class == CSM_CLASS_NEW &&
+			csm_machine_judge(machine, from, "acknowledge", CSM_ACTOR_RESPONDENT, &t) == CSM_ALLOWED ? t : NULL;
+	return from->state_class == CSM_CLASS_WAITING &&
+		csm_machine_judge(machine, from, "resume", ANSWERING, &t) == CSM_ALLOWED ? t : NULL;
 }
 
 static HeapTuple
@@ -312,7 +317,7 @@ guard_update(TriggerData *data)
 	const CsmState *from;
 	const CsmTransition *t = NULL;
 	uint32		actors;
-	bool		has_note = false;
+	uint32		given = 0;
 	bool		state_given;
 	int			state_class;
 
@@ -334,8 +339,10 @@ guard_update(TriggerData *data)
 	entry = csm_intent(CSM_INTENT_ENTRY, keys.id);
 	own = csm_intent(CSM_INTENT_SYSTEM, keys.id);
 	actors = act ? act->actors :
-		entry ? ANSWERING :
-		own ? CSM_ACTOR_SYSTEM : csm_case_actors(&keys);
+		entry ? (entry->side == CSM_SIDE_COUNTERPARTY ? CSM_ACTOR_RESPONDENT : ANSWERING) :
+		own ? CSM_ACTOR_SYSTEM : csm_relations(&before, &keys);
+	if (act == NULL)
+		csm_given_forget();
 	if (actors == 0)
 		csm_report_verdict(CSM_NOT_PERMITTED, &before, NULL, NULL, "update", NULL, 0);
 
@@ -358,15 +365,17 @@ guard_update(TriggerData *data)
 		CsmVerdict	verdict = csm_machine_judge(machine, from, act->action, actors, &t);
 
 		csm_report_verdict(verdict, &before, machine, from, act->action, NULL, actors);
-		has_note = act->has_note;
+		given = act->given;
 	}
 	else if (entry != NULL)
 		t = entry_effects(entry, &before, &after, machine, from, now);
 	else if (state_given)
 		t = meant_transition(&before, &after, machine, from, csm_case_state(&after, machine), actors);
+	if (!csm_case_row_null(&before, CASE_counterparty_account_id))
+		csm_dispute_check(t, actors, &before, &after);
 	if (t != NULL)
 	{
-		csm_transition_apply(t, actors, has_note, now, &before, &after);
+		csm_transition_apply(t, actors, given, now, &before, &after);
 		csm_fields_check_action(machine, t->action, (actors & WORKERS) != 0, &before, &after);
 		if (t->from != t->to)
 			csm_refuse_unfinished(&after, t->to->state_class, actors);

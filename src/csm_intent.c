@@ -10,6 +10,8 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
 
 #include "csm_errors.h"
 #include "csm_lifecycle.h"
@@ -20,13 +22,14 @@ static void
 forget_at_end(XactEvent event, void *arg)
 {
 	current.kind = CSM_INTENT_NONE;
+	csm_given_forget();
 }
 
 static void
 forget_at_abort(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
-		current.kind = CSM_INTENT_NONE;
+		forget_at_end(XACT_EVENT_ABORT, NULL);
 }
 
 void
@@ -64,12 +67,83 @@ csm_is_importing(void)
 
 /* ---- by SQL functions of csm_private ---- */
 
+/* ---- what is given with an act ---- */
+
+static MemoryContext given_context = NULL;
+static CsmGiven given;
+
+const CsmGiven *
+csm_given(int64 case_id)
+{
+	return given.case_id != 0 && given.case_id == case_id ? &given : NULL;
+}
+
+void
+csm_given_forget(void)
+{
+	given.case_id = 0;
+}
+
+uint32
+csm_given_bit(const char *name)
+{
+	if (strcmp(name, "reference") == 0)
+		return CSM_GIVEN_REFERENCE;
+	if (strcmp(name, "amount") == 0)
+		return CSM_GIVEN_AMOUNT;
+	if (strcmp(name, "currency") == 0)
+		return CSM_GIVEN_CURRENCY;
+	return 0;
+}
+
+/* A string or number of a JSON object; NULL for none, a blank, null. */
+static char *
+field_text(Jsonb *fields, const char *key)
+{
+	JsonbValue	buffer;
+	JsonbValue *value = getKeyJsonValueFromContainer(&fields->root, key, strlen(key), &buffer);
+	char	   *text;
+
+	if (value == NULL)
+		return NULL;
+	if (value->type == jbvString)
+		text = pnstrdup(value->val.string.val, value->val.string.len);
+	else if (value->type == jbvNumeric)
+		text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+	else
+		return NULL;
+	return text[strspn(text, " \t\r\n")] == '\0' ? NULL : text;
+}
+
+/* Keeps note and fields for the triggers of the write; says what there is. */
+static uint32
+keep_given(int64 case_id, const char *note, Jsonb *fields)
+{
+	MemoryContext old;
+
+	if (given_context == NULL)
+		given_context = AllocSetContextCreate(TopMemoryContext, "csm act", ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(given_context);
+	memset(&given, 0, sizeof(given));
+	old = MemoryContextSwitchTo(given_context);
+	given.note = note ? pstrdup(note) : NULL;
+	given.reference = field_text(fields, "reference");
+	given.amount = field_text(fields, "amount");
+	given.currency = field_text(fields, "currency");
+	MemoryContextSwitchTo(old);
+	given.case_id = case_id;
+	return (given.note ? CSM_GIVEN_NOTE : 0) |
+		(given.reference ? CSM_GIVEN_REFERENCE : 0) |
+		(given.amount ? CSM_GIVEN_AMOUNT : 0) |
+		(given.currency ? CSM_GIVEN_CURRENCY : 0);
+}
+
 PG_FUNCTION_INFO_V1(csm_begin_act);
 
 /*
- * csm_private.begin_act(c csm.cases, action text, note text, as_system
- * boolean): judges the action and announces it.  Returns the note to write: the
- * caller's, else what the transition's effects offer, else null.
+ * csm_private.begin_act(c csm.cases, action text, note text, fields jsonb,
+ * as_system boolean): judges the action and announces it.  Returns the note to
+ * write: the caller's, else what the transition's effects offer, else null.
  */
 Datum
 csm_begin_act(PG_FUNCTION_ARGS)
@@ -80,15 +154,14 @@ csm_begin_act(PG_FUNCTION_ARGS)
 	const CsmMachine *machine;
 	const CsmTransition *t;
 	const CsmState *from;
-	const char *offered;
+	const char *note = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	char	   *action = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char	   *note = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	CsmVerdict	verdict;
 
 	csm_case_row_open_argument(&row, PG_GETARG_HEAPTUPLEHEADER(0));
 	csm_case_row_keys(&row, &keys);
 	intent.case_id = keys.id;
-	intent.actors = PG_GETARG_BOOL(3) ? CSM_ACTOR_SYSTEM : csm_case_actors(&keys);
+	intent.actors = PG_GETARG_BOOL(4) ? CSM_ACTOR_SYSTEM : csm_relations(&row, &keys);
 	strlcpy(intent.action, action, sizeof(intent.action));
 
 	machine = csm_case_machine(&row);
@@ -97,11 +170,13 @@ csm_begin_act(PG_FUNCTION_ARGS)
 	csm_report_verdict(verdict, &row, machine, from, action, NULL, intent.actors);
 
 	if (note == NULL)
-	{
-		offered = csm_transition_value(t, "note", intent.actors);
-		note = offered ? pstrdup(offered) : NULL;
-	}
-	intent.has_note = note != NULL;
+		note = csm_transition_value(t, "note", intent.actors);
+	intent.given = keep_given(keys.id, note, PG_GETARG_JSONB_P(3));
+	if ((intent.given & CSM_GIVEN_PROPOSAL) && !csm_transition_proposes(t))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("action \"%s\" makes no proposal", action),
+				 errhint("Leave reference, amount and currency out.")));
 	csm_intent_set(&intent);
 	if (note == NULL)
 		PG_RETURN_NULL();
@@ -140,7 +215,10 @@ csm_begin_system(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(csm_begin_open);
 
-/* csm_private.begin_open(draft, idempotency_key): about the next new case. */
+/*
+ * csm_private.begin_open(draft, idempotency_key [, parent_id]): about the next
+ * new case.
+ */
 Datum
 csm_begin_open(PG_FUNCTION_ARGS)
 {
@@ -154,6 +232,7 @@ csm_begin_open(PG_FUNCTION_ARGS)
 				 errdetail("It has %d.", pg_mbstrlen(key)),
 				 errhint("A random UUID serves well.")));
 	intent.draft = !PG_ARGISNULL(0) && PG_GETARG_BOOL(0);
+	intent.parent_id = PG_NARGS() > 2 && !PG_ARGISNULL(2) ? PG_GETARG_INT64(2) : 0;
 	if (key != NULL)
 		strlcpy(intent.key, key, sizeof(intent.key));
 	csm_intent_set(&intent);

@@ -25,15 +25,23 @@ typedef enum CsmIntentKind
 
 #define CSM_MAX_KEY 200			/* characters of an idempotency key */
 
+/* What csm.act() can give to a transition beside columns of the case. */
+#define CSM_GIVEN_NOTE		0x1
+#define CSM_GIVEN_REFERENCE 0x2
+#define CSM_GIVEN_AMOUNT	0x4
+#define CSM_GIVEN_CURRENCY	0x8
+#define CSM_GIVEN_PROPOSAL	(CSM_GIVEN_REFERENCE | CSM_GIVEN_AMOUNT | CSM_GIVEN_CURRENCY)
+
 typedef struct CsmIntent
 {
 	CsmIntentKind kind;
 	int64		case_id;
 	char		action[NAMEDATALEN];
 	uint32		actors;
-	bool		has_note;		/* ACT: a note will be written */
+	uint32		given;			/* ACT: CSM_GIVEN_*, beside columns */
 	bool		as_system;		/* NOTE: the system's, whoever runs csm's function */
 	bool		draft;			/* OPEN */
+	int64		parent_id;		/* OPEN: the case it follows up; 0: none */
 	char		key[CSM_MAX_KEY * 4 + 1];	/* OPEN; empty: none */
 	CsmSide		side;			/* ENTRY: who wrote */
 	bool		shared;			/* ENTRY: both sides can read it */
@@ -48,5 +56,19 @@ extern void csm_intent_met(void);
 
 /* Rows are loaded with states and times as another system had them. */
 extern bool csm_is_importing(void);
+
+/* The texts given with the act that last announced itself for the case. */
+typedef struct CsmGiven
+{
+	int64		case_id;
+	char	   *note;			/* all NULL where not given */
+	char	   *reference;
+	char	   *amount;
+	char	   *currency;
+} CsmGiven;
+
+extern const CsmGiven *csm_given(int64 case_id);	/* NULL: the write is no act */
+extern void csm_given_forget(void);
+extern uint32 csm_given_bit(const char *name);	/* 0: no such */
 
 #endif							/* CSM_INTENT_H */

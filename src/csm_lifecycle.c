@@ -24,15 +24,17 @@
 static const CsmCaseColumn action_columns[] = {
 	CASE_subject, CASE_description, CASE_priority, CASE_impact, CASE_urgency,
 	CASE_assigned_to, CASE_assigned_group_id, CASE_product_id, CASE_asset_id,
-	CASE_resolution_code, CASE_resolution_notes
+	CASE_counterparty_contact_id, CASE_resolution_code, CASE_resolution_notes
 };
 
 /*
  * Of these, what somebody who does not work on the case may write, where the
- * transition demands it: no column that refers to another row.
+ * transition demands it: no column that refers to another row, but the contact
+ * of the other side, which csm_dispute.c checks.
  */
 static const CsmCaseColumn party_columns[] = {
-	CASE_subject, CASE_description, CASE_priority, CASE_resolution_code, CASE_resolution_notes
+	CASE_subject, CASE_description, CASE_priority, CASE_counterparty_contact_id,
+	CASE_resolution_code, CASE_resolution_notes
 };
 
 /* ---- a case and its machine ---- */
@@ -190,6 +192,15 @@ csm_transition_value(const CsmTransition *t, const char *column, uint32 actors)
 	return effect ? effect->value : NULL;
 }
 
+/* Does the transition make a proposal, so that it takes a reference? */
+bool
+csm_transition_proposes(const CsmTransition *t)
+{
+	const char *effect = csm_transition_value(t, "proposal", 0);
+
+	return effect != NULL && strcmp(effect, CSM_PROPOSAL_MADE) == 0;
+}
+
 /* A value that the caller wrote in the same statement goes first. */
 static void
 apply_effects(const CsmTransition *t, uint32 actors, const CsmCaseRow *before, CsmCaseRow *after)
@@ -199,7 +210,8 @@ apply_effects(const CsmTransition *t, uint32 actors, const CsmCaseRow *before, C
 		const CsmEffect *effect = &t->effects[i];
 		int			column = csm_case_column_from_name(effect->column);
 
-		if (strcmp(effect->column, "note") == 0 || effect_on(t, effect->column, actors) != effect)
+		if (strcmp(effect->column, "note") == 0 || strcmp(effect->column, "proposal") == 0 ||
+			effect_on(t, effect->column, actors) != effect)
 			continue;
 		if (column < 0 || !csm_transition_judges((CsmCaseColumn) column))
 			ereport(ERROR,
@@ -214,7 +226,7 @@ apply_effects(const CsmTransition *t, uint32 actors, const CsmCaseRow *before, C
 
 /* Names of what is missing; NULL where nothing is. */
 static char *
-missing_fields(const CsmTransition *t, bool has_note, const CsmCaseRow *after)
+missing_fields(const CsmTransition *t, uint32 given, const CsmCaseRow *after)
 {
 	StringInfoData list;
 
@@ -223,17 +235,17 @@ missing_fields(const CsmTransition *t, bool has_note, const CsmCaseRow *after)
 	{
 		int			column = csm_case_column_from_name(t->required[i]);
 
-		if (column < 0 || csm_case_row_blank(after, column))
+		if (column < 0 ? (csm_given_bit(t->required[i]) & given) == 0 : csm_case_row_blank(after, column))
 			append_name(&list, t->required[i]);
 	}
-	if (t->note_required && !has_note)
+	if (t->note_required && !(given & CSM_GIVEN_NOTE))
 		append_name(&list, "note");
 	return list.len > 0 ? list.data : NULL;
 }
 
 /* Would the transition be refused for want of a field? */
 bool
-csm_transition_lacks(const CsmTransition *t, bool has_note, uint32 actors,
+csm_transition_lacks(const CsmTransition *t, uint32 given, uint32 actors,
 					 const CsmCaseRow *before, const CsmCaseRow *after)
 {
 	for (int i = 0; i < t->nrequired; i++)
@@ -241,12 +253,11 @@ csm_transition_lacks(const CsmTransition *t, bool has_note, uint32 actors,
 		int			column = csm_case_column_from_name(t->required[i]);
 		const CsmEffect *effect = effect_on(t, t->required[i], actors);
 
-		if (column < 0)
-			return true;
-		if (csm_case_row_blank(after, column) && (effect == NULL || effect->value == NULL))
+		if (column < 0 ? (csm_given_bit(t->required[i]) & given) == 0 :
+			csm_case_row_blank(after, column) && (effect == NULL || effect->value == NULL))
 			return true;
 	}
-	return t->note_required && !has_note;
+	return t->note_required && !(given & CSM_GIVEN_NOTE);
 }
 
 /*
@@ -304,7 +315,10 @@ apply_classes(const CsmTransition *t, uint32 actors, TimestampTz at, CsmCaseRow 
 		csm_case_row_null(after, CASE_assigned_to) && csm_map_current() != NULL)
 		csm_case_row_set(after, CASE_assigned_to, Int64GetDatum(csm_map_user(csm_map_current())));
 
-	if (csm_class_is_final(to))
+	/* A proposal of the other side calls upon the claimant, not on staff. */
+	if (to == CSM_CLASS_RESOLVED && (actors & OPERATOR_SIDE) == 0)
+		csm_case_row_set(after, CASE_needs_attention, BoolGetDatum(false));
+	else if (csm_class_is_final(to))
 	{
 		csm_case_row_set(after, CASE_needs_attention, BoolGetDatum(false));
 		csm_case_row_set(after, CASE_escalated, BoolGetDatum(false));
@@ -340,7 +354,7 @@ apply_auto_close(const CsmTransition *t, const CsmCaseRow *before, CsmCaseRow *a
  * what it demands is checked here, after its effects.
  */
 void
-csm_transition_apply(const CsmTransition *t, uint32 actors, bool has_note, TimestampTz at,
+csm_transition_apply(const CsmTransition *t, uint32 actors, uint32 given, TimestampTz at,
 					 const CsmCaseRow *before, CsmCaseRow *after)
 {
 	char	   *missing;
@@ -348,7 +362,7 @@ csm_transition_apply(const CsmTransition *t, uint32 actors, bool has_note, Times
 	if ((actors & OPERATOR_SIDE) == 0)
 		check_party_fields(t, actors, before, after);
 	apply_effects(t, actors, before, after);
-	missing = missing_fields(t, has_note, after);
+	missing = missing_fields(t, given, after);
 	if (missing != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_CSM_FIELD_MISSING),
@@ -359,6 +373,6 @@ csm_transition_apply(const CsmTransition *t, uint32 actors, bool has_note, Times
 	csm_case_row_set_text(after, CASE_state_class, csm_class_name(t->to->state_class));
 	apply_classes(t, actors, at, after);
 	apply_auto_close(t, before, after);
-	if (has_note && (actors & CSM_ACTOR_AGENT) && csm_case_row_null(after, CASE_first_response_at))
+	if ((given & CSM_GIVEN_NOTE) && (actors & CSM_ACTOR_AGENT) && csm_case_row_null(after, CASE_first_response_at))
 		csm_case_row_set(after, CASE_first_response_at, TimestampTzGetDatum(at));
 }

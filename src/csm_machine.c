@@ -467,3 +467,36 @@ csm_machine_type(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(machine->machine_type));
 }
+
+PG_FUNCTION_INFO_V1(csm_actions_for);
+
+/*
+ * csm_private.actions_for(tenant_id, case_type, state, actor): the actions that
+ * a relation may take from a state; empty for what is unknown or null.
+ */
+Datum
+csm_actions_for(PG_FUNCTION_ARGS)
+{
+	const CsmMachine *machine;
+	const CsmState *from;
+	Datum	   *actions;
+	uint32		actor;
+	int			n = 0;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(3))
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
+	machine = csm_machine_get(PG_GETARG_INT64(0), text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	if (machine == NULL)
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
+	from = csm_machine_state(machine, text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	actor = csm_actor_from_name(text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	actions = (Datum *) palloc((machine->ntransitions + 1) * sizeof(Datum));
+	for (int i = 0; from != NULL && i < machine->ntransitions; i++)
+	{
+		const CsmTransition *t = &machine->transitions[i];
+
+		if (t->from == from && (t->actors & actor))
+			actions[n++] = CStringGetTextDatum(t->action);
+	}
+	PG_RETURN_ARRAYTYPE_P(construct_array(actions, n, TEXTOID, -1, false, TYPALIGN_INT));
+}

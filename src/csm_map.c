@@ -230,9 +230,8 @@ build_map(int64 user_id, bool staff_side, const char *persona, const StatementKe
 }
 
 static CsmMap *
-find_or_build(const StatementKey *key)
+find_or_build(const StatementKey *key, const char *persona)
 {
-	const char *persona = csm_session_persona();
 	bool		staff_side;
 	int64		user_id;
 	CsmMap	   *map;
@@ -264,7 +263,7 @@ csm_map_current(void)
 
 	current_known = false;
 	statement_key(&key);
-	current = find_or_build(&key);
+	current = find_or_build(&key, csm_session_persona());
 	current_key = key;
 	current_known = true;
 	statements++;
@@ -276,6 +275,18 @@ csm_map_statement(void)
 {
 	(void) csm_map_current();
 	return statements;
+}
+
+/* The map that the person would have had he not narrowed himself to a persona. */
+CsmMap *
+csm_map_unnarrowed(void)
+{
+	StatementKey key;
+
+	if (csm_session_persona() == NULL)
+		return csm_map_current();
+	statement_key(&key);
+	return find_or_build(&key, NULL);
 }
 
 /*

@@ -66,7 +66,7 @@ CREATE TABLE csm.case_transitions (
     CONSTRAINT case_transitions_actors_check CHECK (cardinality(actors) > 0 AND actors <@
         '{requester,customer,claimant,respondent,partner,agent,assignee,manager,system,approver}'::text[]),
     CONSTRAINT case_transitions_required_check CHECK (required_fields <@
-        '{subject,description,priority,resolution_code,resolution_notes,assigned_to,assigned_group_id,product_id,account_id,asset_id}'::text[]),
+        '{subject,description,priority,resolution_code,resolution_notes,assigned_to,assigned_group_id,product_id,account_id,asset_id,counterparty_contact_id,reference,amount,currency}'::text[]),
     CONSTRAINT case_transitions_effects_check CHECK (jsonb_typeof(effects) = 'object')
 );
 SELECT csm_private.adopt_table('csm.case_transitions');
@@ -96,7 +96,7 @@ COMMENT ON COLUMN csm.case_types.parent_type IS 'Type from which states, transit
 COMMENT ON COLUMN csm.case_types.label IS 'Name that people read';
 COMMENT ON COLUMN csm.case_types.active IS 'False: no new case of the type';
 COMMENT ON COLUMN csm.case_types.shipped IS 'Came with csm; csm.refresh_shipped() keeps what the tenant changed';
-COMMENT ON COLUMN csm.case_types.settings IS 'What the type says about time and forms, a JSON object; a key that is absent is inherited from the parent type, null switches it off. Keys: priority (1 to 4, of a new case that names none), reminder_days and close_days (of a proposed solution), awaiting_info_days, survey, sla; of disputes response_hours, auto_accept_days, max_rounds, appeal_days';
+COMMENT ON COLUMN csm.case_types.settings IS 'What the type says about time and forms, a JSON object; a key that is absent is inherited from the parent type, null switches it off. Keys: priority (1 to 4, of a new case that names none), reminder_days and close_days (of a proposed solution), awaiting_info_days, survey, sla; of disputes response_hours, auto_accept_days, max_rounds, appeal_days, counterparties (trades_with, or any) and both_sides (true: one person may act for both)';
 COMMENT ON COLUMN csm.case_types.own_machine IS 'True: only the type''s own states and transitions hold; fields and settings are still inherited';
 COMMENT ON TABLE csm.case_states IS 'States of a case type; a state of a type hides the one of the same key that it would inherit';
 COMMENT ON COLUMN csm.case_states.tenant_id IS 'Tenant of the row';
@@ -113,9 +113,9 @@ COMMENT ON COLUMN csm.case_transitions.from_state IS 'State in which the action 
 COMMENT ON COLUMN csm.case_transitions.action IS 'Key of the action; one that leads back to from_state changes fields only';
 COMMENT ON COLUMN csm.case_transitions.to_state IS 'State to which it leads';
 COMMENT ON COLUMN csm.case_transitions.actors IS 'Relations to the case that may take it; any one suffices';
-COMMENT ON COLUMN csm.case_transitions.required_fields IS 'Columns of the case that must not be null or blank afterwards; SM003 otherwise';
+COMMENT ON COLUMN csm.case_transitions.required_fields IS 'Columns of the case that must not be null or blank afterwards, and what csm.act() must be given with a proposal (reference, amount, currency); SM003 otherwise';
 COMMENT ON COLUMN csm.case_transitions.note_required IS 'True: csm.act() demands a note (SM003); it becomes a shared entry';
-COMMENT ON COLUMN csm.case_transitions.effects IS 'What the action sets, a JSON object. Key: a column (subject, description, priority, impact, urgency, assigned_to, assigned_group_id, product_id, asset_id, resolution_code, resolution_notes) or "actor:column" for one relation, which goes before the plain key; "note" offers the note. Value: text in the column''s input form, null clears. A value that the caller writes in the same statement goes first';
+COMMENT ON COLUMN csm.case_transitions.effects IS 'What the action sets, a JSON object. Key: a column (subject, description, priority, impact, urgency, assigned_to, assigned_group_id, product_id, asset_id, counterparty_contact_id, resolution_code, resolution_notes) or "actor:column" for one relation, which goes before the plain key; "note" offers the note; "proposal" makes one in csm.dispute_proposals (made) or decides the pending one (accepted, rejected, withdrawn, lapsed, confirmed). Value: text in the column''s input form, null clears. A value that the caller writes in the same statement goes first';
 COMMENT ON COLUMN csm.case_transitions.label IS 'Caption of the button';
 COMMENT ON COLUMN csm.case_transitions.active IS 'False: the type does without the action that it would inherit';
 COMMENT ON COLUMN csm.case_transitions.from_type IS 'Type whose from_state it is, filled in: case_type or the farthest ancestor that has the state';

@@ -38,6 +38,16 @@ AS 'MODULE_PATHNAME', 'csm_machine_type' LANGUAGE c STABLE STRICT;
 COMMENT ON FUNCTION csm_private.machine_type(bigint, text) IS
 'The farthest type on the chain of parents whose states and transitions count for a case type, itself where it has a machine of its own; NULL for an unknown type';
 
+CREATE OR REPLACE FUNCTION csm_private.actions_for(tenant_id bigint, case_type text, state text, actor text) RETURNS text[]
+AS 'MODULE_PATHNAME', 'csm_actions_for' LANGUAGE c STABLE;
+COMMENT ON FUNCTION csm_private.actions_for(bigint, text, text, text) IS
+'Actions that a relation (system, customer, ...) may take from a state of the type''s machine; empty for what is unknown or null';
+
+CREATE OR REPLACE FUNCTION csm_private.dispute_permits(c csm.cases, action text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_dispute_permits' LANGUAGE c STABLE STRICT;
+COMMENT ON FUNCTION csm_private.dispute_permits(csm.cases, text) IS
+'Whether the caller may take the action on a dispute: the machine, and that a second person confirms a ruling and a manager names the contact';
+
 -- What csm's functions announce to the triggers.  An announcement is memory of
 -- the backend, meets one write and ends with the transaction at the latest.
 CREATE OR REPLACE FUNCTION csm_private.begin_open(draft boolean, idempotency_key text) RETURNS boolean
@@ -45,15 +55,20 @@ AS 'MODULE_PATHNAME', 'csm_begin_open' LANGUAGE c VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION csm_private.begin_open(boolean, text) IS
 'Announces a new case: as draft or not, with a key or NULL; error 22023 for an empty key or one longer than 200 characters';
 
+CREATE OR REPLACE FUNCTION csm_private.begin_open(draft boolean, idempotency_key text, parent_id bigint) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_begin_open' LANGUAGE c VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION csm_private.begin_open(boolean, text, bigint) IS
+'The same for a case that follows up another';
+
 CREATE OR REPLACE FUNCTION csm_private.end_open(c csm.cases) RETURNS csm.cases
 AS 'MODULE_PATHNAME', 'csm_end_open' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION csm_private.end_open(csm.cases) IS
 'Ends the announcement of a new case that was not met; returns its argument';
 
-CREATE OR REPLACE FUNCTION csm_private.begin_act(c csm.cases, action text, note text, as_system boolean) RETURNS text
+CREATE OR REPLACE FUNCTION csm_private.begin_act(c csm.cases, action text, note text, fields jsonb, as_system boolean) RETURNS text
 AS 'MODULE_PATHNAME', 'csm_begin_act' LANGUAGE c VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION csm_private.begin_act(csm.cases, text, text, boolean) IS
-'Judges an action of the caller or, with as_system, of the system (42501, 22023, SM004, SM002) and announces it; returns the note to write, NULL for none';
+COMMENT ON FUNCTION csm_private.begin_act(csm.cases, text, text, jsonb, boolean) IS
+'Judges an action of the caller or, with as_system, of the system (42501, 22023, SM004, SM002) and announces it, with the proposal in fields (reference, amount, currency); returns the note to write, NULL for none';
 
 CREATE OR REPLACE FUNCTION csm_private.begin_system(case_id bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'csm_begin_system' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
@@ -103,9 +118,12 @@ BEGIN
         'csm_private.acts_as_system()',
         'csm_private.importing()',
         'csm_private.machine_type(bigint, text)',
+        'csm_private.actions_for(bigint, text, text, text)',
+        'csm_private.dispute_permits(csm.cases, text)',
         'csm_private.begin_open(boolean, text)',
+        'csm_private.begin_open(boolean, text, bigint)',
         'csm_private.end_open(csm.cases)',
-        'csm_private.begin_act(csm.cases, text, text, boolean)',
+        'csm_private.begin_act(csm.cases, text, text, jsonb, boolean)',
         'csm_private.begin_system(bigint)',
         'csm_private.begin_note(bigint, boolean)',
         'csm_private.begin_entry(bigint, text, text, bigint)',

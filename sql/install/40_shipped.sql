@@ -71,7 +71,8 @@ BEGIN ATOMIC
         ('complaint', 'case', 'Complaint', '{"priority": 3}', false),
         ('request', 'case', 'Service request', '{}', false),
         ('privacy_request', 'case', 'Privacy request', '{"priority": 2}', false),
-        ('order', 'case', 'Order', '{"begins_as_draft": true}', false);
+        ('order', 'case', 'Order', '{"begins_as_draft": true}', false),
+        ('dispute', NULL, 'Dispute', '{"response_hours": 72, "reminder_days": 5, "auto_accept_days": 10, "max_rounds": 3, "appeal_days": 14}', false);
 END;
 
 CREATE OR REPLACE FUNCTION csm_private.shipped_case_states()
@@ -97,7 +98,9 @@ BEGIN ATOMIC
         ('order', 'awaiting_approval', 2, 'draft', 'Awaiting approval'),
         ('order', 'open', 10, 'open', 'Work in progress'),
         ('order', 'resolved', 6, 'resolved', 'Delivered')
-    ) AS s(case_type, state, value, state_class, label);
+    ) AS s(case_type, state, value, state_class, label)
+  UNION ALL
+    SELECT 'dispute', d.state, d.value, d.state_class, d.label, true FROM csm_private.shipped_dispute_states() d;
 END;
 
 -- to_state NULL: back to where it came from.  A row without actors switches an
@@ -164,7 +167,10 @@ BEGIN ATOMIC
         ('order', '{resolved}', 'accept', 'closed', '{customer}', '{}', false, '{}', 'Confirm receipt'),
         ('order', '{resolved}', 'reject', 'open', '{customer}', '{}', true, '{}', 'Report a fault')
     ) AS t(case_type, from_states, action, to_state, actors, required_fields, note_required, effects, label),
-    unnest(t.from_states) AS f(from_state);
+    unnest(t.from_states) AS f(from_state)
+  UNION ALL
+    SELECT 'dispute', d.from_state, d.action, d.to_state, d.actors, d.required_fields, d.note_required, d.effects, d.label, true
+    FROM csm_private.shipped_dispute_transitions() d;
 END;
 
 -- Fields of the shipped types; audience all, because the customer gives them.

@@ -111,7 +111,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     settable CONSTANT text[] := '{subject,description,priority,impact,urgency,assigned_to,assigned_group_id,
-        product_id,asset_id,resolution_code,resolution_notes}'::text[];
+        product_id,asset_id,counterparty_contact_id,resolution_code,resolution_notes,reference,amount,currency}'::text[];
     unknown text;
     f csm.cases;
     said text;
@@ -127,17 +127,20 @@ BEGIN
     END IF;
 
     SELECT * INTO c FROM csm.cases e WHERE e.id = c.id FOR NO KEY UPDATE;
-    said := csm_private.begin_act(c, action, nullif(btrim(note, E' \t\r\n'), ''), as_system);
+    said := csm_private.begin_act(c, action, nullif(btrim(note, E' \t\r\n'), ''), fields, as_system);
     f := jsonb_populate_record(c, fields);
     UPDATE csm.cases e
     SET subject = f.subject, description = f.description, priority = f.priority, impact = f.impact, urgency = f.urgency,
         assigned_to = f.assigned_to, assigned_group_id = f.assigned_group_id, product_id = f.product_id, asset_id = f.asset_id,
-        resolution_code = f.resolution_code, resolution_notes = f.resolution_notes
+        counterparty_contact_id = f.counterparty_contact_id, resolution_code = f.resolution_code, resolution_notes = f.resolution_notes
     WHERE e.id = c.id
     RETURNING * INTO c;
     IF said IS NOT NULL THEN
         PERFORM csm_private.begin_note(c.id, as_system);
         INSERT INTO csm.case_entries (tenant_id, case_id, body) VALUES (c.tenant_id, c.id, said);
+    END IF;
+    IF c.counterparty_account_id IS NOT NULL AND action = 'reject' THEN
+        c := csm_private.limit_rounds(c);
     END IF;
     RETURN c;
 END $$;
@@ -185,7 +188,7 @@ BEGIN
     RETURN csm_private.take_action(c, action, note, fields, false);
 END $$;
 COMMENT ON FUNCTION csm.act(bigint, text, text, jsonb) IS
-'Takes an action on a case and returns the case as it is then. note becomes a shared entry. fields: columns set with it (subject, description, priority, impact, urgency, assigned_to, assigned_group_id, product_id, asset_id, resolution_code, resolution_notes); who does not work on the case may set only what the transition demands. Errors: SM001 no such case, 42501 not permitted, SM004 case closed, SM002 not from this state, SM003 field or note missing, 22023 unknown action or field, 22004 null argument';
+'Takes an action on a case and returns the case as it is then. note becomes a shared entry. fields: columns set with it (subject, description, priority, impact, urgency, assigned_to, assigned_group_id, product_id, asset_id, counterparty_contact_id, resolution_code, resolution_notes), and reference, amount, currency of a proposal; who does not work on the case may set only what the transition demands. Errors: SM001 no such case, 42501 not permitted, SM004 case closed, SM002 not from this state, SM003 field or note missing, 22023 unknown action or field, 22004 null argument';
 
 CREATE OR REPLACE FUNCTION csm.actions(case_id bigint)
 RETURNS TABLE (action text, label text, to_state text, required_fields text[], note_required boolean)
@@ -213,6 +216,7 @@ BEGIN
                    AND NOT EXISTS (SELECT FROM unnest(relations) a WHERE t.effects ? (a || ':note'))
         FROM csm_private.machine_transitions(c.tenant_id, c.case_type) t
         WHERE t.from_state = c.state AND t.actors && relations
+          AND (c.counterparty_account_id IS NULL OR csm_private.dispute_permits(c, t.action))
         ORDER BY t.action;
 END $$;
 COMMENT ON FUNCTION csm.actions(bigint) IS

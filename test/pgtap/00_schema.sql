@@ -37,6 +37,7 @@ INSERT INTO expected VALUES
     ('case_entries', 'id,tenant_id', 'id, case_id, author_id, author_name text, visibility text, side text, body text, idempotency_key text, created_at timestamptz'),
     ('case_internal', 'case_id,tenant_id', 'case_id, attributes jsonb'),
     ('case_side_fields', 'case_id,side,tenant_id', 'case_id, side text, attributes jsonb'),
+    ('dispute_proposals', 'id,tenant_id', 'id, case_id, round integer, side text, proposed_by, proposed_name text, proposed_at timestamptz, reference text, amount numeric, currency text, resolution_code text, notes text, outcome text, decided_by, decided_name text, decided_at timestamptz, reason text'),
     ('events', 'id,tenant_id', 'id, case_id, kind text, actor_id, audience text, side text, payload jsonb, created_at timestamptz, position'),
     ('event_positions', 'tenant_id', 'last'),
     ('event_subscribers', 'id,tenant_id', 'id, key text, user_id, kinds text[], case_types text[], position, delivered, created_at timestamptz, asked_at timestamptz, acknowledged_at timestamptz'),

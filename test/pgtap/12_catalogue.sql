@@ -145,6 +145,7 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.run_due_in(bigint,timestamp with time zone,integer)'), ('csm.escalation_options(bigint)'),
                        ('csm.request_escalation(bigint,text,text,text)'), ('csm.request_account_escalation(bigint,text,text,text)'),
                        ('csm.decide_escalation(bigint,boolean,text)'), ('csm.deescalate(bigint,text)'),
+                       ('csm.dispute_counterparties()'), ('csm_private.begin_follow_up(bigint,boolean,text)'),
                        ('csm.act(bigint,text,text,jsonb)'), ('csm.actions(bigint)'), ('csm.case_people(bigint)'), ('csm.comment(bigint,text,text,text)'),
                        ('csm.explain_access(bigint,bigint)'), ('csm.refresh_shipped(bigint)'), ('csm.verify_accounts(bigint)'),
                        ('csm.who_can_see(bigint)'), ('csm.whoami()'), ('csm_private.may_open(csm.cases)'),
