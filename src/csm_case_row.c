@@ -159,22 +159,26 @@ csm_case_row_copy(CsmCaseRow *to, const CsmCaseRow *from, CsmCaseColumn column)
 
 /* Long text that nobody touched is the same pointer, and is not read. */
 bool
-csm_case_row_changed(const CsmCaseRow *before, const CsmCaseRow *after, CsmCaseColumn column)
+csm_case_row_differs(const CsmCaseRow *before, const CsmCaseRow *after, int place)
 {
-	Form_pg_attribute att = TupleDescAttr(after->desc, after->at[column]);
-	bool		was_null = csm_case_row_null(before, column);
-	bool		is_null = csm_case_row_null(after, column);
-	Datum		was = csm_case_row_value(before, column);
-	Datum		is = csm_case_row_value(after, column);
+	Form_pg_attribute att = TupleDescAttr(after->desc, place);
+	Datum		was = before->values[place];
+	Datum		is = after->values[place];
 
-	if (was_null || is_null)
-		return was_null != is_null;
+	if (before->nulls[place] || after->nulls[place])
+		return before->nulls[place] != after->nulls[place];
 	if (att->attlen == -1 &&
 		VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(was)) &&
 		VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(is)) &&
 		memcmp(DatumGetPointer(was), DatumGetPointer(is), VARSIZE_EXTERNAL(DatumGetPointer(was))) == 0)
 		return false;
 	return !datum_image_eq(was, is, att->attbyval, att->attlen);
+}
+
+bool
+csm_case_row_changed(const CsmCaseRow *before, const CsmCaseRow *after, CsmCaseColumn column)
+{
+	return csm_case_row_differs(before, after, after->at[column]);
 }
 
 /* Null, or text without a visible character. */

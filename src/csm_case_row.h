@@ -51,6 +51,7 @@ extern HeapTuple csm_case_row_form(const CsmCaseRow *row, HeapTuple like);
 extern void csm_case_slot_keys(TupleTableSlot *slot, CsmCaseKeys *keys);
 extern void csm_case_row_keys(const CsmCaseRow *row, CsmCaseKeys *keys);
 extern bool csm_case_row_changed(const CsmCaseRow *before, const CsmCaseRow *after, CsmCaseColumn column);
+extern bool csm_case_row_differs(const CsmCaseRow *before, const CsmCaseRow *after, int place);
 extern bool csm_case_row_blank(const CsmCaseRow *row, CsmCaseColumn column);
 extern char *csm_case_row_text(const CsmCaseRow *row, CsmCaseColumn column);	/* NULL: null */
 extern int64 csm_case_row_id(const CsmCaseRow *row, CsmCaseColumn column);	/* 0: null */

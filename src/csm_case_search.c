@@ -72,3 +72,18 @@ csm_case_index_words(CsmCaseRow *row)
 		vector = DirectFunctionCall2(tsvector_concat, vector, weighted(config, description, 'B'));
 	csm_case_row_set(row, CASE_search, vector);
 }
+
+PG_FUNCTION_INFO_V1(csm_case_words);
+
+/* csm_private.case_words(csm.cases) */
+Datum
+csm_case_words(PG_FUNCTION_ARGS)
+{
+	CsmCaseRow	row;
+
+	csm_case_row_open_argument(&row, PG_GETARG_HEAPTUPLEHEADER(0));
+	csm_case_index_words(&row);
+	if (csm_case_row_null(&row, CASE_search))
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(csm_case_row_value(&row, CASE_search));
+}

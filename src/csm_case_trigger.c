@@ -71,8 +71,10 @@ static const CsmCaseColumn work_columns[] = {
 static void
 note_import(const CsmCaseRow *row)
 {
-	csm_judged_note(csm_case_row_id(row, CASE_id), CSM_JUDGED_IMPORT,
-					CSM_ACTOR_SYSTEM, CSM_ACTOR_SYSTEM, false, true);
+	CsmCaseKeys keys;
+
+	csm_case_row_keys(row, &keys);
+	csm_judged_note(&keys, CSM_JUDGED_IMPORT, CSM_ACTOR_SYSTEM, CSM_ACTOR_SYSTEM, false);
 }
 
 static HeapTuple
@@ -107,7 +109,7 @@ guard_insert(TriggerData *data)
 	csm_case_open(&row, map, now);
 	csm_case_row_keys(&row, &keys);
 	actors = csm_case_actors(&keys);
-	csm_judged_note(keys.id, CSM_JUDGED_OPEN, actors, actors, false, map == NULL);
+	csm_judged_note(&keys, CSM_JUDGED_OPEN, actors, actors, false);
 	return csm_case_row_form(&row, data->tg_trigtuple);
 }
 
@@ -298,8 +300,8 @@ note_judged(const CsmCaseKeys *keys, const CsmTransition *t, bool entry, uint32 
 	uint32		through = t && !entry ? t->actors & writer :
 		(writer & WORKERS) ? writer & (WORKERS | CSM_ACTOR_ASSIGNEE | CSM_ACTOR_MANAGER) : writer;
 
-	csm_judged_note(keys->id, t ? t->action : entry ? CSM_JUDGED_COMMENT : CSM_JUDGED_UPDATE,
-					writer, through, t != NULL, (writer & CSM_ACTOR_SYSTEM) != 0);
+	csm_judged_note(keys, t ? t->action : entry ? CSM_JUDGED_COMMENT : CSM_JUDGED_UPDATE,
+					writer, through, t != NULL);
 }
 
 static HeapTuple

@@ -29,7 +29,6 @@
 PG_FUNCTION_INFO_V1(csm_entry_guard);
 PG_FUNCTION_INFO_V1(csm_entry_is_note);
 PG_FUNCTION_INFO_V1(csm_begin_entry);
-PG_FUNCTION_INFO_V1(csm_append_only);
 
 /* What is known of the case of a new entry, and of its author. */
 typedef struct EntryCase
@@ -331,21 +330,4 @@ csm_begin_entry(PG_FUNCTION_ARGS)
 	intent.author_id = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT64(3);
 	csm_intent_set(&intent);
 	PG_RETURN_VOID();
-}
-
-/* UPDATE, DELETE and TRUNCATE of what is append-only. */
-Datum
-csm_append_only(PG_FUNCTION_ARGS)
-{
-	TriggerData *data = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("csm_private.append_only() must be a trigger")));
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("rows of %s are neither changed nor deleted",
-					RelationGetRelationName(data->tg_relation)),
-			 errhint("Write a further entry.")));
 }

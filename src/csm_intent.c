@@ -213,6 +213,28 @@ csm_begin_system(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+PG_FUNCTION_INFO_V1(csm_begin_erasure);
+
+/* csm_private.begin_erasure(case_id); see csm_append_only.c */
+Datum
+csm_begin_erasure(PG_FUNCTION_ARGS)
+{
+	CsmIntent	intent = {.kind = CSM_INTENT_ERASE};
+
+	intent.case_id = PG_GETARG_INT64(0);
+	csm_intent_set(&intent);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(csm_end_erasure);
+
+Datum
+csm_end_erasure(PG_FUNCTION_ARGS)
+{
+	csm_intent_met();
+	PG_RETURN_VOID();
+}
+
 PG_FUNCTION_INFO_V1(csm_begin_open);
 
 /*

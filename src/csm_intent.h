@@ -10,7 +10,8 @@
 
 /*
  * An intent holds for one case (CSM_INTENT_OPEN: the next new one), until the
- * trigger has met it or the (sub)transaction fails.  Only functions in
+ * trigger has met it or the (sub)transaction fails; CSM_INTENT_ERASE until it is
+ * taken back, for as many rows as there are.  Only functions in
  * csm_private announce one: no client can name them, and there is no setting.
  */
 typedef enum CsmIntentKind
@@ -20,7 +21,8 @@ typedef enum CsmIntentKind
 	CSM_INTENT_ACT,				/* csm.act: this action, judged for these actors */
 	CSM_INTENT_NOTE,			/* csm.act: its note, an entry without effects */
 	CSM_INTENT_ENTRY,			/* a new entry touches its case */
-	CSM_INTENT_SYSTEM			/* csm's own function changes the case, as the system */
+	CSM_INTENT_SYSTEM,			/* csm's own function changes the case, as the system */
+	CSM_INTENT_ERASE			/* personal data in append-only rows of the case are erased */
 } CsmIntentKind;
 
 #define CSM_MAX_KEY 200			/* characters of an idempotency key */

@@ -66,19 +66,21 @@ kept_action(const char *action)
 }
 
 void
-csm_judged_note(int64 case_id, const char *action, uint32 actors, uint32 through, bool taken, bool system)
+csm_judged_note(const CsmCaseKeys *keys, const char *action, uint32 actors, uint32 through, bool taken)
 {
 	Entry	   *entry;
 	const char *kept;
 
 	begin_statement();
 	kept = kept_action(action);
-	entry = (Entry *) hash_search(entries, &case_id, HASH_ENTER, NULL);
+	entry = (Entry *) hash_search(entries, &keys->id, HASH_ENTER, NULL);
 	entry->judged.action = kept;
 	entry->judged.actors = actors;
 	entry->judged.through = through;
 	entry->judged.taken = taken;
-	entry->judged.system = system;
+	entry->judged.system = (actors & CSM_ACTOR_SYSTEM) != 0;
+	entry->judged.branch = keys->branch;
+	entry->judged.requester_id = keys->requester_id;
 }
 
 const CsmJudged *

@@ -11,7 +11,7 @@
 #define CSM_JUDGED_OPEN		"open"
 #define CSM_JUDGED_UPDATE	"update"
 #define CSM_JUDGED_COMMENT	"comment"
-#define CSM_JUDGED_IMPORT	"import"
+#define CSM_JUDGED_IMPORT	"imported"
 
 typedef struct CsmJudged
 {
@@ -20,6 +20,8 @@ typedef struct CsmJudged
 	uint32		through;		/* those under which the write was permitted */
 	bool		taken;			/* action is that of a transition */
 	bool		system;			/* csm's own change, or one without identity */
+	CsmBranch	branch;			/* of the case */
+	int64		requester_id;
 } CsmJudged;
 
 /*
@@ -30,7 +32,7 @@ typedef struct CsmJudged
  */
 extern const CsmJudged *csm_judged(int64 case_id);
 
-extern void csm_judged_note(int64 case_id, const char *action, uint32 actors, uint32 through,
-							bool taken, bool system);
+extern void csm_judged_note(const CsmCaseKeys *keys, const char *action, uint32 actors, uint32 through,
+							bool taken);
 
 #endif							/* CSM_JUDGED_H */

@@ -16,7 +16,7 @@ COMMENT ON FUNCTION csm_private.entry_guard() IS
 CREATE OR REPLACE FUNCTION csm_private.append_only() RETURNS trigger
 AS 'MODULE_PATHNAME', 'csm_append_only' LANGUAGE c;
 COMMENT ON FUNCTION csm_private.append_only() IS
-'Trigger that refuses UPDATE, DELETE and TRUNCATE for everybody (42501)';
+'BEFORE trigger that refuses UPDATE, DELETE and TRUNCATE for everybody (42501). Arguments: columns that an announced erasure may change';
 
 CREATE OR REPLACE FUNCTION csm_private.case_actors(c csm.cases) RETURNS text[]
 AS 'MODULE_PATHNAME', 'csm_case_actors_sql' LANGUAGE c STABLE STRICT;
@@ -143,7 +143,7 @@ CREATE OR REPLACE TRIGGER cases_10_guard_truncate BEFORE TRUNCATE ON csm.cases
 CREATE OR REPLACE TRIGGER case_entries_10_guard BEFORE INSERT ON csm.case_entries
     FOR EACH ROW EXECUTE FUNCTION csm_private.entry_guard();
 CREATE OR REPLACE TRIGGER case_entries_10_append_only BEFORE UPDATE OR DELETE ON csm.case_entries
-    FOR EACH ROW EXECUTE FUNCTION csm_private.append_only();
+    FOR EACH ROW EXECUTE FUNCTION csm_private.append_only('author_name', 'body');
 CREATE OR REPLACE TRIGGER case_entries_10_append_only_truncate BEFORE TRUNCATE ON csm.case_entries
     FOR EACH STATEMENT EXECUTE FUNCTION csm_private.append_only();
 CREATE OR REPLACE TRIGGER case_entries_20_effects AFTER INSERT ON csm.case_entries
