@@ -8,10 +8,10 @@
  * last link is read with a snapshot taken after the lock was had, so that of two
  * writers the second continues what the first left.
  *
- * What a comment changes in its case (attention, first response) goes into the
- * comment's own link: the trigger on csm.cases, which fires first, leaves it in
+ * What a comment or an attachment changes in its case (attention, first response)
+ * goes into its own link: the trigger on csm.cases, which fires first, leaves it in
  * "pending".  Every write of a case sets or empties that, and no entry gets here
- * without a write of its case before it, so what is found there is the comment's.
+ * without a write of its case before it, so what is found there is its own.
  *
  * A case that was loaded without history (a dump of an older version) gets its
  * first link, with all of the row, before its first change.
@@ -338,6 +338,15 @@ keep_pending(int64 case_id, CsmPayload *payload)
 }
 
 static void
+add_pending(CsmPayload *payload, int64 case_id)
+{
+	if (pending.case_id != case_id)
+		return;
+	csm_payload_add_all(payload, pending.payload);
+	pending.case_id = 0;
+}
+
+static void
 case_changed(TriggerData *data)
 {
 	TupleDesc	desc = RelationGetDescr(data->tg_relation);
@@ -451,11 +460,7 @@ entry_written(TriggerData *data)
 	add_child_column(&payload, &row, "side", "entry.side");
 	add_child_column(&payload, &row, "created_at", "entry.created_at");
 	csm_payload_add_text(&payload, "entry.body_sha256", hex);
-	if (pending.case_id == link.case_id)
-	{
-		csm_payload_add_all(&payload, pending.payload);
-		pending.case_id = 0;
-	}
+	add_pending(&payload, link.case_id);
 	write_link(&link, &payload, false, NULL, NULL);
 }
 
@@ -519,10 +524,29 @@ fields_changed(TriggerData *data)
 	write_link(&link, &payload, false, NULL, NULL);
 }
 
-/* csm.attachments: seen as the entry it belongs to, else by all who see the case. */
+static void
+add_hash(CsmPayload *payload, const ChildRow *row, const char *column, const char *field)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(row->tuple, SPI_fnumber(row->desc, column), row->desc, &isnull);
+
+	if (!isnull)
+	{
+		bytea	   *bytes = DatumGetByteaPP(value);
+		char	   *hex = (char *) palloc(2 * VARSIZE_ANY_EXHDR(bytes) + 1);
+
+		hex[hex_encode(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), hex)] = '\0';
+		csm_payload_add_text(payload, field, hex);
+	}
+}
+
+/* csm.attachments: who sees the entry it belongs to sees the link. */
 static void
 attachment_written(TriggerData *data)
 {
+	static const char *const columns[] = {
+		"id", "entry_id", "author_id", "visibility", "side", "file_name", "media_type", "size", "url", "created_at"
+	};
 	ChildRow	row = {RelationGetDescr(data->tg_relation), data->tg_trigtuple};
 	CsmJudged	judged = {0};
 	CsmPayload	payload;
@@ -535,16 +559,14 @@ attachment_written(TriggerData *data)
 	if (!lock_case(&link, &judged))
 		return;
 	link.at = GetCurrentTimestamp();
-	name_actor(&link, &judged, signed_in(), false);
+	name_actor(&link, &judged, child_id(&row, "author_id"), false);
+	link.actor_name = child_text(&row, "author_name");
 
 	csm_payload_begin(&payload);
-	add_child_column(&payload, &row, "id", "attachment.id");
-	add_child_column(&payload, &row, "entry_id", "attachment.entry_id");
-	add_child_column(&payload, &row, "file_name", "attachment.file_name");
-	add_child_column(&payload, &row, "media_type", "attachment.media_type");
-	add_child_column(&payload, &row, "size", "attachment.size");
-	add_child_column(&payload, &row, "sha256", "attachment.sha256");
-	add_child_column(&payload, &row, "url", "attachment.url");
+	for (int i = 0; i < (int) lengthof(columns); i++)
+		add_child_column(&payload, &row, columns[i], psprintf("attachment.%s", columns[i]));
+	add_hash(&payload, &row, "sha256", "attachment.sha256");
+	add_pending(&payload, link.case_id);
 	write_link(&link, &payload, false, NULL, NULL);
 }
 

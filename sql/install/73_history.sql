@@ -462,7 +462,9 @@ BEGIN
       UNION ALL
         SELECT p.case_id, p.seq, p.what, 2 FROM csm_private.history_seal_problems(tenant, verify_history.case_id) p
       UNION ALL
-        SELECT p.case_id, NULL, p.what, 3 FROM csm_private.history_case_problems(tenant, verify_history.case_id) p
+        SELECT p.case_id, p.seq, p.what, 3 FROM csm_private.attachment_problems(tenant, verify_history.case_id) p
+      UNION ALL
+        SELECT p.case_id, NULL, p.what, 4 FROM csm_private.history_case_problems(tenant, verify_history.case_id) p
     ), first AS (
         SELECT p.* FROM problem p ORDER BY p.case_id NULLS LAST, p.seq NULLS LAST, p.rank LIMIT 1
     )
@@ -476,7 +478,7 @@ BEGIN
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION csm.verify_history(bigint) IS
-'Reads the history of the caller''s tenant (without identity: of all tenants), or of one case, and compares it with its hashes, its seals, the entries and the cases as they are. Always one row: intact; links read, of these erased and not yet sealed; seals; and of the first broken row the case, the place in its chain, and what is wrong (case NULL: a seal). For administrators, and managers with reach all; errors: 42501, SM001';
+'Reads the history of the caller''s tenant (without identity: of all tenants), or of one case, and compares it with its hashes, its seals, the entries, attachments and cases as they are. Always one row: intact; links read, of these erased and not yet sealed; seals; and of the first broken row the case, the place in its chain, and what is wrong (case NULL: a seal). For administrators, and managers with reach all; errors: 42501, SM001';
 
 DO $$
 DECLARE

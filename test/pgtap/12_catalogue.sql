@@ -146,6 +146,8 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.request_escalation(bigint,text,text,text)'), ('csm.request_account_escalation(bigint,text,text,text)'),
                        ('csm.decide_escalation(bigint,boolean,text)'), ('csm.deescalate(bigint,text)'),
                        ('csm.dispute_counterparties()'), ('csm_private.begin_follow_up(bigint,boolean,text)'),
+                       ('csm.case_as_of(bigint,timestamp with time zone)'), ('csm.verify_history(bigint)'),
+                       ('csm.attach(bigint,text,text,bytea,text,bigint,bigint,bytea)'),
                        ('csm.act(bigint,text,text,jsonb)'), ('csm.actions(bigint)'), ('csm.case_people(bigint)'), ('csm.comment(bigint,text,text,text)'),
                        ('csm.explain_access(bigint,bigint)'), ('csm.refresh_shipped(bigint)'), ('csm.verify_accounts(bigint)'),
                        ('csm.who_can_see(bigint)'), ('csm.whoami()'), ('csm_private.may_open(csm.cases)'),
@@ -187,7 +189,9 @@ SELECT is(pg_temp.reads(r, v.oid::regclass::text), NULL, format('catalogue: SELE
 FROM pg_class v, unnest('{csm_agent,csm_reporter,csm_admin}'::text[]) r
 WHERE v.relnamespace = 'csm_report'::regnamespace AND v.relkind = 'v' AND v.relname <> 'of_the_dba';
 SELECT is(pg_temp.reads(r, t.name), NULL, format('catalogue: SELECT * FROM %s works for %s', t.name, r))
-FROM pg_temp.csm_tables t, unnest('{csm_portal,csm_agent}'::text[]) r WHERE has_any_column_privilege(r, t.oid, 'SELECT');
+FROM pg_temp.csm_tables t, unnest('{csm_portal,csm_agent}'::text[]) r WHERE has_any_column_privilege(r, t.oid, 'SELECT')
+  -- gaps in seq would count the links that the portal may not see
+  AND (r, t.name) <> ('csm_portal', 'csm.case_history');
 
 SELECT * FROM finish();
 ROLLBACK;

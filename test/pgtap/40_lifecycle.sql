@@ -397,7 +397,7 @@ SELECT is(life.run('requester', format('UPDATE csm.cases SET subject = ''x'' WHE
           'D5 a superuser who acts for a customer is a customer');
 SELECT is(life.run(w, s), '42501', format('R2.2 deleted: never, %s by %s', split_part(s, ' ', 1), w))
 FROM unnest('{system,agent,requester}'::text[]) w,
-     unnest(ARRAY['DELETE FROM csm.cases', 'TRUNCATE csm.cases CASCADE', 'DELETE FROM csm.case_entries', 'TRUNCATE csm.case_entries',
+     unnest(ARRAY['DELETE FROM csm.cases', 'TRUNCATE csm.cases CASCADE', 'DELETE FROM csm.case_entries', 'TRUNCATE csm.case_entries CASCADE',
                   'UPDATE csm.case_entries SET body = ''x''']) s;
 SELECT is(life.run('system', format('UPDATE csm.cases SET case_type = ''nope'' WHERE id = %s', life.c('open'))), '22023', '22023 no such type to change to');
 
