@@ -37,6 +37,7 @@
 #include "csm_spi.h"
 
 PG_FUNCTION_INFO_V1(csm_fields_guard);
+PG_FUNCTION_INFO_V1(csm_with_attributes);
 
 /* ---- the definition ---- */
 
@@ -702,4 +703,108 @@ csm_fields_guard(PG_FUNCTION_ARGS)
 		guard_fields(data);
 	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event)
 						   ? data->tg_newtuple : data->tg_trigtuple);
+}
+
+/* ---- fields of a new case ---- */
+
+static void
+put_pair(JsonbParseState **state, JsonbValue *key, JsonbValue *value)
+{
+	pushJsonbValue(state, WJB_KEY, key);
+	pushJsonbValue(state, WJB_VALUE, value);
+}
+
+/*
+ * Copies the pairs of an object: those that name a field for all parties, or
+ * the others.
+ */
+static void
+put_pairs(JsonbParseState **state, const CsmMachine *machine, Jsonb *object, bool fields)
+{
+	JsonbIterator *walk = JsonbIteratorInit(&object->root);
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	value;
+
+	while ((token = JsonbIteratorNext(&walk, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			key = value;
+		else if (token == WJB_VALUE &&
+				 (field_named(machine, CSM_AUDIENCE_ALL, value_text(&key)) != NULL) == fields &&
+				 (fields || strcmp(value_text(&key), "attributes") != 0))
+			put_pair(state, &key, &value);
+	}
+}
+
+/* The object under "attributes" as it is; false where it is none. */
+static bool
+put_attributes(JsonbParseState **state, Jsonb *object)
+{
+	JsonbValue *given = value_of(object, "attributes");
+	JsonbIterator *walk;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	JsonbValue	key;
+
+	if (given == NULL)
+		return true;
+	if (given->type != jbvBinary || !JsonContainerIsObject(given->val.binary.data))
+		return false;
+	walk = JsonbIteratorInit(given->val.binary.data);
+	while ((token = JsonbIteratorNext(&walk, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			key = value;
+		else if (token == WJB_VALUE)
+			put_pair(state, &key, &value);
+	}
+	return true;
+}
+
+static bool
+names_a_field(const CsmMachine *machine, Jsonb *object)
+{
+	for (int i = 0; i < machine->nfields; i++)
+	{
+		if (machine->fields[i].audience == CSM_AUDIENCE_ALL &&
+			value_of(object, machine->fields[i].name) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* csm_private.with_attributes(case_type, fields) */
+Datum
+csm_with_attributes(PG_FUNCTION_ARGS)
+{
+	const CsmMap *map = csm_map_current();
+	const CsmMachine *machine;
+	JsonbParseState *state = NULL;
+	JsonbValue	key = {.type = jbvString};
+	Jsonb	   *object;
+	int64		tenant_id;
+	int			tenants;
+
+	if (PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	object = PG_GETARG_JSONB_P(1);
+	if (!JB_ROOT_IS_OBJECT(object) || JB_ROOT_COUNT(object) == 0)
+		PG_RETURN_JSONB_P(object);
+	tenant_id = map ? csm_map_tenant(map) : csm_only_tenant(&tenants);
+	machine = csm_machine_get(tenant_id, PG_ARGISNULL(0) ? "case" : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	if (machine == NULL || !names_a_field(machine, object))
+		PG_RETURN_JSONB_P(object);
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	put_pairs(&state, machine, object, false);
+	key.val.string.val = "attributes";
+	key.val.string.len = strlen("attributes");
+	pushJsonbValue(&state, WJB_KEY, &key);
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	if (!put_attributes(&state, object))
+		PG_RETURN_JSONB_P(object);
+	put_pairs(&state, machine, object, true);
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	PG_RETURN_JSONB_P(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
 }

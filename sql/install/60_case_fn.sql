@@ -97,10 +97,11 @@ LANGUAGE sql VOLATILE
 BEGIN ATOMIC
     SELECT csm_private.end_open(csm_private.open_case_row(
         csm_private.begin_open(draft, idempotency_key), subject, description, case_type, account_id, requester_id,
-        counterparty_account_id, product_id, asset_id, priority, channel, fields, idempotency_key));
+        counterparty_account_id, product_id, asset_id, priority, channel,
+        csm_private.with_attributes(case_type, fields), idempotency_key));
 END;
 COMMENT ON FUNCTION csm.open_case(text, text, text, bigint, bigint, bigint, bigint, bigint, integer, text, jsonb, boolean, text) IS
-'Opens a case with the caller''s rights and returns it. requester_id: the caller by default; account_id: his home account. fields: further columns by name (attributes, partner_account_id, partner_contact_id; staff also household_id, internal_contact_id, service_organization_id, counterparty_contact_id, impact, urgency, language, assigned_group_id, assigned_to, parent_id). draft: hidden from the counterparty until action submit. The same opener and idempotency_key return the first case. Errors: 42501 not permitted or a reference that does not exist or is hidden, 22023 unknown case type or field, 22004 subject null, 23514 value out of range, SM006 key used for another case';
+'Opens a case with the caller''s rights and returns it. requester_id: the caller by default; account_id: his home account. priority: the case type''s by default, else 4. fields: fields of the case type, and further columns by name (attributes, partner_account_id, partner_contact_id; staff also household_id, internal_contact_id, service_organization_id, counterparty_contact_id, impact, urgency, language, assigned_group_id, assigned_to, parent_id). draft: hidden from the counterparty until action submit. The same opener and idempotency_key return the first case. Errors: 42501 not permitted or a reference that does not exist or is hidden, 22023 unknown case type or field, 22004 subject null, 23514 value out of range, SM006 key used for another case';
 
 -- Both ways to take an action end here; the row is locked, so that of two who
 -- act at once the second is judged by what the first left.
@@ -112,6 +113,7 @@ AS $$
 DECLARE
     settable CONSTANT text[] := '{subject,description,priority,impact,urgency,assigned_to,assigned_group_id,
         product_id,asset_id,counterparty_contact_id,resolution_code,resolution_notes,reference,amount,currency}'::text[];
+    further jsonb;
     unknown text;
     f csm.cases;
     said text;
@@ -119,20 +121,28 @@ BEGIN
     IF fields IS NULL OR jsonb_typeof(fields) <> 'object' THEN
         RAISE EXCEPTION 'fields is not a JSON object' USING ERRCODE = '22023', HINT = 'Pass {} or leave it out.';
     END IF;
-    SELECT string_agg(k, ', ') INTO unknown FROM jsonb_object_keys(fields) k WHERE k <> ALL (settable);
-    IF unknown IS NOT NULL THEN
-        RAISE EXCEPTION 'an action cannot set the fields given' USING ERRCODE = '22023',
-            DETAIL = format('Not among the fields: %s.', unknown),
-            HINT = format('Fields are %s.', array_to_string(settable, ', '));
+    further := fields - settable;
+    IF further <> '{}' THEN
+        SELECT string_agg(k, ', ') INTO unknown FROM jsonb_object_keys(further) k
+        WHERE k NOT IN (SELECT t.name FROM csm_private.type_fields(c.tenant_id, c.case_type) t);
+        IF unknown IS NOT NULL THEN
+            RAISE EXCEPTION 'an action cannot set the fields given' USING ERRCODE = '22023',
+                DETAIL = format('Not among the fields: %s.', unknown),
+                HINT = format('Fields are %s, and those of the case type.', array_to_string(settable, ', '));
+        END IF;
     END IF;
 
     SELECT * INTO c FROM csm.cases e WHERE e.id = c.id FOR NO KEY UPDATE;
     said := csm_private.begin_act(c, action, nullif(btrim(note, E' \t\r\n'), ''), fields, as_system);
     f := jsonb_populate_record(c, fields);
+    IF further <> '{}' THEN
+        f.attributes := csm_private.write_fields(c, further, as_system);
+    END IF;
     UPDATE csm.cases e
     SET subject = f.subject, description = f.description, priority = f.priority, impact = f.impact, urgency = f.urgency,
         assigned_to = f.assigned_to, assigned_group_id = f.assigned_group_id, product_id = f.product_id, asset_id = f.asset_id,
-        counterparty_contact_id = f.counterparty_contact_id, resolution_code = f.resolution_code, resolution_notes = f.resolution_notes
+        counterparty_contact_id = f.counterparty_contact_id, resolution_code = f.resolution_code, resolution_notes = f.resolution_notes,
+        attributes = f.attributes
     WHERE e.id = c.id
     RETURNING * INTO c;
     IF said IS NOT NULL THEN
@@ -188,7 +198,7 @@ BEGIN
     RETURN csm_private.take_action(c, action, note, fields, false);
 END $$;
 COMMENT ON FUNCTION csm.act(bigint, text, text, jsonb) IS
-'Takes an action on a case and returns the case as it is then. note becomes a shared entry. fields: columns set with it (subject, description, priority, impact, urgency, assigned_to, assigned_group_id, product_id, asset_id, counterparty_contact_id, resolution_code, resolution_notes), and reference, amount, currency of a proposal; who does not work on the case may set only what the transition demands. Errors: SM001 no such case, 42501 not permitted, SM004 case closed, SM002 not from this state, SM003 field or note missing, 22023 unknown action or field, 22004 null argument';
+'Takes an action on a case and returns the case as it is then. note becomes a shared entry. fields: columns set with it (subject, description, priority, impact, urgency, assigned_to, assigned_group_id, product_id, asset_id, counterparty_contact_id, resolution_code, resolution_notes), and reference, amount, currency of a proposal, and fields of the case type by their names; who does not work on the case may set only what the transition demands. Errors: SM001 no such case, 42501 not permitted, SM004 case closed, SM002 not from this state, SM003 field or note missing, 22023 unknown action or field, 22004 null argument';
 
 CREATE OR REPLACE FUNCTION csm.actions(case_id bigint)
 RETURNS TABLE (action text, label text, to_state text, required_fields text[], note_required boolean)
@@ -211,7 +221,9 @@ BEGIN
                ARRAY(SELECT r FROM unnest(t.required_fields) WITH ORDINALITY u(r, n)
                      WHERE NOT (t.effects ? r)
                        AND NOT EXISTS (SELECT FROM unnest(relations) a WHERE t.effects ? (a || ':' || r))
-                     ORDER BY n),
+                     ORDER BY n)
+               || ARRAY(SELECT f.name FROM csm_private.type_fields(c.tenant_id, c.case_type) f
+                        WHERE t.action = ANY (f.required_for) ORDER BY f."position", f.name),
                t.note_required AND NOT (t.effects ? 'note')
                    AND NOT EXISTS (SELECT FROM unnest(relations) a WHERE t.effects ? (a || ':note'))
         FROM csm_private.machine_transitions(c.tenant_id, c.case_type) t

@@ -151,6 +151,8 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.act(bigint,text,text,jsonb)'), ('csm.actions(bigint)'), ('csm.case_people(bigint)'), ('csm.comment(bigint,text,text,text)'),
                        ('csm.explain_access(bigint,bigint)'), ('csm.refresh_shipped(bigint)'), ('csm.verify_accounts(bigint)'),
                        ('csm.who_can_see(bigint)'), ('csm.whoami()'), ('csm_private.may_open(csm.cases)'),
+                       ('csm.set_fields(bigint,jsonb)'), ('csm.check_case_type(text)'), ('csm.machine_diagram(text)'),
+                       ('csm.create_case_type(text,text,text,jsonb,jsonb,jsonb,jsonb,boolean)'),
                        ('csm_private.share_case_row(boolean,bigint,bigint,bigint,text[],timestamp with time zone)'),
                        ('csm.unshare_case(bigint,bigint,bigint)'), ('csm_private.link_follow_up(csm.cases,bigint)')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
 
