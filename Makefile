@@ -86,9 +86,9 @@ SHLIB_EXPORTS = exports.txt
 endif
 
 ifneq ($(SQL_PARTS),)
-DATA_built = $(INSTALL_SQL)
+UPDATE_SQL := $(patsubst sql/update/%.in,%,$(wildcard sql/update/*.sql.in))
+DATA_built = $(INSTALL_SQL) $(UPDATE_SQL)
 endif
-DATA = $(filter-out sql/update/$(INSTALL_SQL),$(wildcard sql/update/*.sql))
 EXTRA_CLEAN = $(SOURCES:.c=.d) exports.txt exports.list .built-for
 
 # -Wno-sign-compare: macros of the server's array.h compare signed with unsigned.
@@ -129,5 +129,17 @@ exports.txt: $(SOURCES) Makefile
 $(INSTALL_SQL): $(SQL_PARTS) sql/install
 	@for part in $(SQL_PARTS); do cat $$part && echo || exit 1; done \
 	| sed 's/^CREATE OR REPLACE /CREATE /' > $@.tmp && mv $@.tmp $@
+
+# In an update script "-- @part NAME" stands for sql/install/NAME, whose functions may be there already (the server replaces
+# only what the extension owns), and "-- @comments" for the comments of all parts.
+$(UPDATE_SQL): %: sql/update/%.in $(SQL_PARTS) Makefile
+	@awk -v parts='$(SQL_PARTS)' ' \
+	    /^-- @part / { part = "sql/install/" $$3; n = 0; \
+	        while ((getline line < part) > 0) { n++; sub(/^CREATE FUNCTION /, "CREATE OR REPLACE FUNCTION ", line); print line } \
+	        close(part); if (n == 0) { print "no part " part > "/dev/stderr"; exit 1 } next } \
+	    /^-- @comments/ { m = split(parts, file, " "); \
+	        for (i = 1; i <= m; i++) { on = 0; while ((getline line < file[i]) > 0) { \
+	            if (line ~ /^COMMENT ON /) on = 1; if (on) print line; if (line ~ /;$$/) on = 0 } close(file[i]) } next } \
+	    { print }' $< > $@.tmp && mv $@.tmp $@
 
 endif

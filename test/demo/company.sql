@@ -1,5 +1,5 @@
 -- The company: Meridian Financial Services (invented) serves companies and consumers. Its tenant, branches, staff.
-CREATE EXTENSION csm CASCADE;
+CREATE EXTENSION IF NOT EXISTS csm CASCADE;
 SELECT csm.create_tenant('meridian', 'Meridian Financial Services', 'desk@meridian.example') AS tenant \gset
 
 \ir world.sql

@@ -172,6 +172,8 @@ run_tap()
     [ ${#list[@]} -gt 0 ] || return 0
     csm_own_folder "$out"
     csm_own_folder "$tree"
+    # install scripts of earlier versions, to update from
+    cp test/upgrade/csm--*.sql "$work/root$("$PG_CONFIG" --sharedir)/extension/"
     tar -c --exclude=.git . | csm_as_user tar -x -C "$tree"
     csm_as_user env -C "$tree" -u PGHOST -u PGPORT -u PGUSER \
         PERL5LIB="$pgxs_test/perl:$tree/test/lib:$tree/test/t" PG_REGRESS="$pgxs_test/regress/pg_regress" \
