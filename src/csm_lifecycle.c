@@ -331,8 +331,8 @@ apply_classes(const CsmTransition *t, uint32 actors, TimestampTz at, CsmCaseRow 
 }
 
 /*
- * A solution that was given up is not closed by time, the next one is again.
- * What the writer says goes first.
+ * A case whose solution was rejected is not closed by time, until there is the
+ * next one.  What the writer says goes first.
  */
 static void
 apply_auto_close(const CsmTransition *t, const CsmCaseRow *before, CsmCaseRow *after)
@@ -342,7 +342,7 @@ apply_auto_close(const CsmTransition *t, const CsmCaseRow *before, CsmCaseRow *a
 
 	if (csm_case_row_changed(before, after, CASE_auto_close))
 		return;
-	if (from == CSM_CLASS_RESOLVED && to != CSM_CLASS_RESOLVED && !csm_class_is_final(to))
+	if (csm_case_row_changed(before, after, CASE_reopen_count))
 		csm_case_row_set(after, CASE_auto_close, BoolGetDatum(false));
 	else if (from != CSM_CLASS_RESOLVED && to == CSM_CLASS_RESOLVED &&
 			 DatumGetInt32(csm_case_row_value(before, CASE_reopen_count)) > 0)

@@ -180,6 +180,9 @@ RETURNS TABLE (case_type text, name text, label text, type text, audience text, 
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 10
 BEGIN ATOMIC
     VALUES
+        ('dispute', 'claimed_object', 'Order, invoice or transaction in dispute', 'text', 'all', false, '{}'::text[], NULL::text[], NULL::text, 1, true),
+        ('dispute', 'claimed_amount', 'Amount claimed', 'number', 'all', false, '{}', NULL, NULL, 2, true),
+        ('dispute', 'claimed_currency', 'Currency of the claim', 'text', 'all', false, '{}', NULL, NULL, 3, true),
         ('privacy_request', 'right_asked', 'What is asked', 'choice', 'all', true, '{}'::text[],
             '{access,rectification,erasure,restriction,portability,objection}'::text[], NULL::text, 1, true),
         ('privacy_request', 'identity_proof', 'How the person was identified', 'text', 'staff', false, '{confirm_identity}', NULL, NULL, 2, true);

@@ -61,7 +61,10 @@ DECLARE
     reminds_at timestamptz;
 BEGIN
     SELECT * INTO c FROM csm.cases e WHERE e.id = object_id AND e.tenant_id = due_auto_close_reminder.tenant_id;
-    IF c.state_class IS DISTINCT FROM 'resolved' THEN
+    -- A ruling asks nobody for an answer.
+    IF c.state_class IS DISTINCT FROM 'resolved'
+       OR NOT 'accept' = ANY (csm_private.actions_for(c.tenant_id, c.case_type, c.state, 'customer')
+                              || csm_private.actions_for(c.tenant_id, c.case_type, c.state, 'claimant')) THEN
         RETURN;
     END IF;
     closes_at := c.resolved_at + csm_private.type_period(c.tenant_id, c.case_type, 'close_days');

@@ -241,11 +241,10 @@ BEGIN
     FOR clock IN
         SELECT t.kind,
                CASE WHEN t.action = ANY (by_system)
-                    THEN clock_timestamp() + t.unit * (csm_private.type_setting(NEW.tenant_id, NEW.case_type, t.key) #>> '{}')::double precision
-               END AS due_at
-        FROM (VALUES ('dispute_response', 'escalate', 'response_hours', interval '1 hour'),
-                     ('dispute_auto_accept', 'accept', 'auto_accept_days', interval '1 day'),
-                     ('dispute_appeal', 'confirm', 'appeal_days', interval '1 day')) t(kind, action, key, unit)
+                    THEN clock_timestamp() + csm_private.type_period(NEW.tenant_id, NEW.case_type, t.key) / t.part END AS due_at
+        FROM (VALUES ('dispute_response', 'escalate', 'response_hours', 24),
+                     ('dispute_auto_accept', 'accept', 'auto_accept_days', 1),
+                     ('dispute_appeal', 'confirm', 'appeal_days', 1)) t(kind, action, key, part)
     LOOP
         PERFORM csm_private.set_timer(NEW.tenant_id, clock.kind, NEW.id, NEW.id, clock.due_at);
     END LOOP;
@@ -272,7 +271,7 @@ DECLARE
     last_word timestamptz;
 BEGIN
     SELECT * INTO c FROM csm.cases e WHERE e.id = object_id AND e.tenant_id = tenant_id;
-    allowed := interval '1 hour' * (csm_private.type_setting(tenant_id, c.case_type, 'response_hours') #>> '{}')::double precision;
+    allowed := csm_private.type_period(tenant_id, c.case_type, 'response_hours') / 24;
     IF NOT 'escalate' = ANY (csm_private.actions_for(c.tenant_id, c.case_type, c.state, 'system')) OR allowed IS NULL THEN
         RETURN;
     END IF;
@@ -299,15 +298,15 @@ BEGIN
     SELECT * INTO c FROM csm.cases e WHERE e.id = object_id AND e.tenant_id = tenant_id;
     IF NOT 'accept' = ANY (csm_private.actions_for(c.tenant_id, c.case_type, c.state, 'system')) THEN
         RETURN;
-    ELSIF NOT c.auto_close OR c.needs_attention OR c.escalated THEN
+    ELSIF NOT c.auto_close OR csm_private.kept_open(c) THEN
         -- What stands in the way may be gone tomorrow.
-        PERFORM csm_private.set_timer(tenant_id, 'dispute_auto_accept', object_id, object_id, at + interval '1 day');
+        PERFORM csm_private.set_timer(tenant_id, 'dispute_auto_accept', object_id, object_id, at + interval '24 hours');
     ELSE
         PERFORM csm_private.act_as_system(object_id, 'accept', 'Accepted automatically: the proposal was not answered in time');
     END IF;
 END $$;
 COMMENT ON FUNCTION csm_private.due_dispute_auto_accept(bigint, bigint, timestamptz) IS
-'Timer dispute_auto_accept: accepts a proposal that nobody answered, unless auto_close is off, the case needs attention or is escalated; then it looks again a day later';
+'Timer dispute_auto_accept: accepts a proposal that nobody answered, unless auto_close is off or something keeps the case open (attention, an escalation); then it looks again a day later';
 
 CREATE FUNCTION csm_private.due_dispute_appeal(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE
