@@ -59,6 +59,10 @@ INSERT INTO matrix VALUES
     ('csm.timers', '', '', 's', '', 's'),
     ('csm.escalation_templates', '', '', 's', '', 'siud'),
     ('csm.escalations', '', '', 'sU', '', ''),
+    ('csm.recipient_lists', '', '', 'siud', '', ''),
+    ('csm.recipients', '', '', 'siud', '', ''),
+    ('csm.case_children', '', '', 's', '', ''),
+    ('csm.major_changes', '', '', 's', '', ''),
     ('csm_report.cases', '', '', 's', 's', 's');
 
 CREATE FUNCTION pg_temp.may(role_name text, tab oid) RETURNS text LANGUAGE sql AS $$
