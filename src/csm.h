@@ -108,6 +108,7 @@ typedef struct CsmCaseKeys
 	int64		assigned_to;
 	TimestampTz opened_at;
 	bool		submitted;
+	bool		family;			/* has a parent, or a part in a major case */
 } CsmCaseKeys;
 
 /* csm_session.c */
@@ -141,6 +142,8 @@ typedef enum CsmSignalKind
 	CSM_SIGNAL_LOGIN,
 	CSM_SIGNAL_TENANT,
 	CSM_SIGNAL_TENANTS,
+	CSM_SIGNAL_CALENDAR,
+	CSM_SIGNAL_SLA,
 	CSM_SIGNAL_KINDS
 } CsmSignalKind;
 

@@ -50,6 +50,8 @@ static const char *const kind_names[CSM_SIGNAL_KINDS] = {
 	[CSM_SIGNAL_LOGIN] = "login",
 	[CSM_SIGNAL_TENANT] = "tenant",
 	[CSM_SIGNAL_TENANTS] = "tenants",
+	[CSM_SIGNAL_CALENDAR] = "calendar",
+	[CSM_SIGNAL_SLA] = "sla",
 };
 
 static void

@@ -148,6 +148,8 @@ BEGIN ATOMIC
         ('privacy_request', '{new,open,awaiting_info}', 'request_identity', 'awaiting_identity', '{agent}', '{}', true, '{}', 'Ask for proof of identity'),
         ('privacy_request', '{awaiting_identity}', 'confirm_identity', 'open', '{agent}', '{}', false, '{}', 'Confirm identity'),
         ('privacy_request', '{awaiting_identity}', 'assign', NULL, '{agent,manager}', '{}', false, '{}', 'Assign'),
+        ('privacy_request', '{awaiting_identity}', 'time_out', 'closed', '{system}', '{}', false, '{"resolution_code": "No answer"}', 'Close for want of an answer'),
+        ('privacy_request', '{awaiting_identity}', 'close_with_parent', 'closed', '{system}', '{}', false, '{}', 'Close with the major case'),
         ('privacy_request', '{open,awaiting_info,awaiting_identity}', 'refuse', 'resolved', '{manager}', '{resolution_notes}', true,
             '{"resolution_code": "Refused"}', 'Refuse'),
         ('privacy_request', '{new,open,awaiting_info,awaiting_identity}', 'close', 'closed', '{customer}', '{resolution_code,resolution_notes}', false,

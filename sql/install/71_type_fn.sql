@@ -100,7 +100,7 @@ DECLARE
     tenant CONSTANT bigint := csm.default_tenant_id();
     wanted CONSTANT text := check_case_type.case_type;
     set_by_action CONSTANT text[] := '{subject,description,priority,impact,urgency,assigned_to,assigned_group_id,
-        product_id,asset_id,resolution_code,resolution_notes,note}'::text[];
+        product_id,asset_id,resolution_code,resolution_notes,note,proposal}'::text[];
     relations CONSTANT text[] := '{requester,customer,claimant,respondent,partner,agent,assignee,manager,system,approver}'::text[];
 BEGIN
     PERFORM csm_private.check_configures(tenant);

@@ -151,9 +151,6 @@ EXCEPTION
             USING DETAIL = SQLERRM,
                   HINT = 'Clear asset_id of open ones, then ALTER TABLE csm.cases VALIDATE CONSTRAINT cases_asset_fkey.';
 END $$;
-ALTER TABLE csm.handling_notes ADD CONSTRAINT handling_notes_asset_fkey
-    FOREIGN KEY (asset_id, tenant_id) REFERENCES csm.assets (id, tenant_id);
-
 
 -- Who reads: the rule once for both tables, as text, because a policy stores a
 -- parsed expression.  No arm has a sub-select, so each is answered by an index.

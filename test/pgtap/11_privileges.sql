@@ -57,8 +57,15 @@ INSERT INTO matrix VALUES
     ('csm.event_subscribers', '', 's', 's', '', 'sIUd'),
     ('csm.event_lag', '', '', '', '', 's'),
     ('csm.timers', '', '', 's', '', 's'),
+    ('csm.calendars', '', '', 's', 's', 'siud'),
+    ('csm.calendar_intervals', '', '', 's', 's', 'siud'),
+    ('csm.calendar_exceptions', '', '', 's', 's', 'siud'),
     ('csm.escalation_templates', '', '', 's', '', 'siud'),
     ('csm.escalations', '', '', 'sU', '', ''),
+    ('csm.recipient_lists', '', '', 'siud', '', ''),
+    ('csm.recipients', '', '', 'siud', '', ''),
+    ('csm.case_children', '', '', 's', '', ''),
+    ('csm.major_changes', '', '', 's', '', ''),
     ('csm_report.cases', '', '', 's', 's', 's');
 
 CREATE FUNCTION pg_temp.may(role_name text, tab oid) RETURNS text LANGUAGE sql AS $$

@@ -148,6 +148,8 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.dispute_counterparties()'), ('csm_private.begin_follow_up(bigint,boolean,text)'),
                        ('csm.case_as_of(bigint,timestamp with time zone)'), ('csm.verify_history(bigint)'),
                        ('csm.attach(bigint,text,text,bytea,text,bigint,bigint,bytea)'),
+                       ('csm.propose_major(bigint,text)'), ('csm.reject_major(bigint,text)'), ('csm.cancel_major(bigint,text)'),
+                       ('csm.accept_major(bigint,text)'), ('csm.open_major(text,text,text,integer,bigint)'), ('csm.create_children(bigint,bigint)'),
                        ('csm.act(bigint,text,text,jsonb)'), ('csm.actions(bigint)'), ('csm.case_people(bigint)'), ('csm.comment(bigint,text,text,text)'),
                        ('csm.explain_access(bigint,bigint)'), ('csm.refresh_shipped(bigint)'), ('csm.verify_accounts(bigint)'),
                        ('csm.who_can_see(bigint)'), ('csm.whoami()'), ('csm_private.may_open(csm.cases)'),

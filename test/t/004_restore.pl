@@ -29,6 +29,10 @@ $node->safe_psql('postgres', q{
 	UPDATE csm.accounts SET parent_id = small.a('acme') WHERE id = small.a('north');
 	UPDATE csm.accounts SET name = name WHERE id = small.a('holding');
 	UPDATE csm.users SET enabled = false WHERE id = small.u('lodger');
+	SELECT csm_private.emit(small.tenant(), small.c('north: pump'), 'probe');
+	SELECT csm_private.give_positions(small.tenant());
+	SELECT csm_private.emit(small.tenant(), small.c('north: valve'), 'probe', '{"not": "placed"}');
+	INSERT INTO csm.event_subscribers (tenant_id, key, user_id, kinds, position) VALUES (small.tenant(), 'mail', small.u('b2b agent'), '{probe}', 1);
 	UPDATE csm.tenants SET settings = '{"a": 1}' WHERE key = 'small';
 	DELETE FROM csm.roles WHERE role = 'contributor' AND tenant_id = small.tenant('foreign');
 	SET session_replication_role = replica;

@@ -9,7 +9,7 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(new_node small_world session person seen_by);
+our @EXPORT = qw(new_node small_world session person seen_by crash);
 
 # A server; "lines" go into its configuration. Not yet started.
 sub new_node
@@ -79,6 +79,23 @@ sub session
 {
 	my ($node, %options) = @_;
 	return CsmTest::Session->new($node, %options);
+}
+
+# kill -9 to a backend: every process dies, shared memory is given up, the server
+# recovers from its log. (The postmaster itself is spared: without an init that
+# buries it, its process id would seem to run on.)
+sub crash
+{
+	my ($node) = @_;
+	my ($victim, $witness) = map { session($node) } 1 .. 2;
+
+	$node->safe_psql('postgres', 'ALTER SYSTEM SET restart_after_crash = on');
+	$node->reload;
+	kill 'KILL', $victim->ask('SELECT pg_backend_pid()');
+	1 until $witness->ask('SELECT pg_sleep(0.05)') eq 'refused';
+	$_->quit foreach $victim, $witness;
+	$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not recover';
+	return;
 }
 
 package CsmTest::Session;

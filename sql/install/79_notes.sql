@@ -23,6 +23,7 @@ CREATE TABLE csm.handling_notes (
     CONSTRAINT handling_notes_contact_fkey FOREIGN KEY (contact_id, tenant_id) REFERENCES csm.contacts (id, tenant_id),
     CONSTRAINT handling_notes_user_fkey FOREIGN KEY (user_id, tenant_id) REFERENCES csm.users (id, tenant_id),
     CONSTRAINT handling_notes_product_fkey FOREIGN KEY (product_id, tenant_id) REFERENCES csm.products (id, tenant_id),
+    CONSTRAINT handling_notes_asset_fkey FOREIGN KEY (asset_id, tenant_id) REFERENCES csm.assets (id, tenant_id),
     CONSTRAINT handling_notes_created_by_fkey FOREIGN KEY (created_by, tenant_id) REFERENCES csm.users (id, tenant_id),
     CONSTRAINT handling_notes_one_subject CHECK (num_nonnulls(case_id, account_id, contact_id, user_id, product_id, asset_id) = 1),
     CONSTRAINT handling_notes_body_check CHECK (length(body) BETWEEN 1 AND 10000 AND body !~ '^[[:space:]]*$'),
@@ -37,12 +38,11 @@ CREATE INDEX handling_notes_asset_idx ON csm.handling_notes (asset_id) WHERE ass
 SELECT csm_private.adopt_table('csm.handling_notes');
 
 -- Staff with case_work where the subject belongs: on the case, for business
--- customers or this account, for this person.  What belongs to no customer is
--- for whoever works on cases at all.
+-- customers or this account; a person or an item that they see; a product, which
+-- belongs to no customer, wherever they work on cases.
 DO $$
 DECLARE
     for_account CONSTANT text := $e$csm.all_in(%1$s.tenant_id, 'b2b', 'case_work') OR csm.account_allows(%1$s.account_id, 'case_work')$e$;
-    -- one sub-select each: a persona that the reader cannot see leaves no trace
     rule CONSTANT text := $e$
         csm_private.is_staff('case_work') AND CASE
             WHEN case_id IS NOT NULL THEN EXISTS (SELECT FROM csm.cases c WHERE c.id = case_id AND c.tenant_id = handling_notes.tenant_id
@@ -51,6 +51,7 @@ DECLARE
             WHEN contact_id IS NOT NULL THEN EXISTS (SELECT FROM csm.contacts k WHERE k.id = contact_id
                                                      AND k.tenant_id = handling_notes.tenant_id AND (%s))
             WHEN user_id IS NOT NULL THEN EXISTS (SELECT FROM csm.users u WHERE u.id = user_id AND u.tenant_id = handling_notes.tenant_id)
+            WHEN asset_id IS NOT NULL THEN EXISTS (SELECT FROM csm.assets i WHERE i.id = asset_id AND i.tenant_id = handling_notes.tenant_id)
             ELSE true END$e$;
     staff text;
 BEGIN
