@@ -274,12 +274,13 @@ AS $$
            END
 $$;
 
--- A link shows to whoever sees both ends.  An authorisation shows to the person
+-- A link shows to who manages the item, and to whoever sees both ends.  An authorisation shows to the person
 -- authorised and to whoever manages the item; staff who read the item see all.
 CREATE POLICY asset_contacts_select ON csm.asset_contacts FOR SELECT TO csm_portal, csm_agent, csm_admin
-    USING ((EXISTS (SELECT FROM csm.assets a WHERE a.id = asset_id AND a.tenant_id = asset_contacts.tenant_id)
+    USING (csm_private.manages_item(asset_id, sold_product_id, tenant_id)
+        OR (EXISTS (SELECT FROM csm.assets a WHERE a.id = asset_id AND a.tenant_id = asset_contacts.tenant_id)
             OR EXISTS (SELECT FROM csm.sold_products s WHERE s.id = sold_product_id AND s.tenant_id = asset_contacts.tenant_id))
-       AND EXISTS (SELECT FROM csm.contacts k WHERE k.id = contact_id AND k.tenant_id = asset_contacts.tenant_id));
+           AND EXISTS (SELECT FROM csm.contacts k WHERE k.id = contact_id AND k.tenant_id = asset_contacts.tenant_id));
 CREATE POLICY asset_contacts_insert ON csm.asset_contacts FOR INSERT TO csm_portal, csm_agent, csm_admin
     WITH CHECK (csm_private.may_link(asset_contacts));
 CREATE POLICY asset_contacts_delete ON csm.asset_contacts FOR DELETE TO csm_portal, csm_agent, csm_admin
@@ -300,7 +301,7 @@ GRANT SELECT, DELETE ON csm.asset_contacts, csm.asset_parties TO csm_portal, csm
 GRANT INSERT (asset_id, sold_product_id, contact_id) ON csm.asset_contacts TO csm_portal, csm_agent, csm_admin;
 GRANT INSERT (asset_id, sold_product_id, user_id, account_id, authorized, valid_during), UPDATE (authorized, valid_during)
     ON csm.asset_parties TO csm_portal, csm_agent, csm_admin;
-COMMENT ON POLICY asset_contacts_select ON csm.asset_contacts IS 'Whoever sees both the item and the contact';
+COMMENT ON POLICY asset_contacts_select ON csm.asset_contacts IS 'Who manages the item, and whoever sees both it and the contact';
 COMMENT ON POLICY asset_contacts_insert ON csm.asset_contacts IS 'A15: who has product_manage on the item''s account, for a contact he reads; 42501 for hidden, missing and unfit alike';
 COMMENT ON POLICY asset_contacts_delete ON csm.asset_contacts IS 'Who has product_manage on the item''s account';
 COMMENT ON POLICY asset_parties_select ON csm.asset_parties IS 'The person authorised, and who manages the item';
