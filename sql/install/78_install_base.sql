@@ -544,7 +544,6 @@ DECLARE
     me CONSTANT bigint := csm.current_user_id();
     tenant CONSTANT bigint := csm.current_tenant_id();
     serial CONSTANT text := btrim(serial_number, E' \t\r\n');
-    quota bigint;
     held bigint;
     made csm.assets;
 BEGIN
@@ -558,16 +557,9 @@ BEGIN
             HINT = 'Give the day of the purchase, or leave it out.';
     END IF;
     UPDATE csm.consumers c SET registered_at = c.registered_at WHERE c.user_id = me AND c.tenant_id = tenant;
-    SELECT CASE WHEN jsonb_typeof(t.settings -> 'consumer_max_products') = 'number'
-                THEN (t.settings ->> 'consumer_max_products')::numeric ELSE 25 END
-      INTO quota FROM csm.tenants t WHERE t.id = tenant;
     SELECT count(*) INTO held FROM csm.assets a
     WHERE a.user_id = me AND a.tenant_id = tenant AND (a.removed_at IS NULL OR a.removed_at > statement_timestamp());
-    IF held >= quota THEN
-        RAISE EXCEPTION 'no further product can be registered' USING ERRCODE = 'SM007',
-            DETAIL = format('%s are registered, %s are allowed.', held, quota),
-            HINT = 'Ask the service desk to remove one that you no longer have.';
-    END IF;
+    PERFORM csm_private.enforce_quota(tenant, 'products', held + 1);
     INSERT INTO csm.assets (tenant_id, user_id, product_id, serial_number, purchased_on, installed_at)
     SELECT tenant, me, p.id, serial, purchased_on, clock_timestamp()
     FROM csm.products p WHERE p.id = product_id AND p.tenant_id = tenant AND p.active
@@ -656,4 +648,4 @@ COMMENT ON FUNCTION csm.state(csm.assets) IS 'State of an install-base item now:
 COMMENT ON FUNCTION csm.restrict_contact_access(bigint, boolean) IS
 'Switches accounts.restrict_contact_access for who has product_manage on the account (B19): true takes the account-wide reading of sold products and items from plain contacts. Error 42501, for a hidden and a missing account alike';
 COMMENT ON FUNCTION csm.register_product(bigint, text, date) IS
-'A consumer registers an item he owns and gets it back. Errors: 42501 no consumer, 22023 bad argument, unknown product, or product and serial number held already (whoever holds them), SM007 more than the tenant''s setting consumer_max_products (25)';
+'A consumer registers an item he owns and gets it back. Errors: 42501 no consumer, 22023 bad argument, unknown product, or product and serial number held already (whoever holds them), SM007 more than the tenant''s quota of products (25); items removed do not count';

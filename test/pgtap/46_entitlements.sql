@@ -2,6 +2,7 @@
 -- fits against a definition without any look-up, over random entitlements and cases.
 \ir ../lib/small.sql
 SELECT * FROM no_plan();
+UPDATE csm.tenants SET settings = settings || '{"quotas": {"cases_per_day": null}}' WHERE id = small.tenant();
 INSERT INTO csm.products (tenant_id, name) VALUES (small.tenant(), 'pump'), (small.tenant(), 'valve');
 CREATE FUNCTION small.p(text) RETURNS bigint LANGUAGE sql STABLE RETURN (SELECT id FROM csm.products WHERE name = $1 AND tenant_id = small.tenant());
 INSERT INTO csm.sold_products (tenant_id, account_id, product_id) VALUES (small.tenant(), small.a('north'), small.p('pump'));
@@ -135,10 +136,12 @@ INSERT INTO csm.entitlements (tenant_id, name, user_id) VALUES (small.tenant(), 
 SELECT pg_temp.fails('B25 V15 nor one of a customer outside his reach', '42501', 'b2b agent', 'csm_agent', format('UPDATE csm.cases SET entitlement_id = %s WHERE id = %s', small.e('son''s'), :on_pump));
 
 -- Filling in.
-SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = pg_temp.open('south contact', 'south')), small.e('south'), 'B25 the only one that fits is filled in at opening');
-SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = pg_temp.open('south contact', 'south', 'pump')), NULL, 'B25 of two none is');
-SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = pg_temp.open('son', NULL)), small.e('son''s'), 'B25 a consumer''s as well');
-SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = pg_temp.open('stranger', NULL)), NULL, 'B25 and no other consumer''s');
+SELECT pg_temp.open('south contact', 'south') AS one, pg_temp.open('south contact', 'south', 'pump') AS two, pg_temp.open('son', NULL) AS consumers,
+       pg_temp.open('stranger', NULL) AS strangers \gset
+SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = :one), small.e('south'), 'B25 the only one that fits is filled in at opening');
+SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = :two), NULL, 'B25 of two none is');
+SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = :consumers), small.e('son''s'), 'B25 a consumer''s as well');
+SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = :strangers), NULL, 'B25 and no other consumer''s');
 SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = small.c('south: delivery')), NULL, 'B25 none is filled in while history is loaded');
 
 -- T13: closing uses a unit, once.
@@ -172,7 +175,8 @@ SELECT throws_ok('DELETE FROM csm.entitlement_uses', '42501', NULL, 'B25 nor cut
 SELECT pg_temp.answers('B25 staff read the ledger of cases that they see', '3', 'b2b agent', 'csm_agent', 'SELECT count(*) FROM csm.entitlement_uses');
 SELECT pg_temp.answers('B25 and of no others', '0', 'consumer agent', 'csm_agent', 'SELECT count(*) FROM csm.entitlement_uses');
 SELECT pg_temp.fails('B25 customers do not', '42501', 'south admin', 'csm_portal', 'SELECT count(*) FROM csm.entitlement_uses');
-SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = pg_temp.open('south contact', 'south')), NULL, 'B25 used up it is not filled in any more');
+SELECT pg_temp.open('south contact', 'south') AS last \gset
+SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = :last), NULL, 'B25 used up it is not filled in any more');
 
 -- Hours.
 UPDATE csm.entitlements SET cancelled = true;
