@@ -108,7 +108,6 @@ typedef struct CsmCaseKeys
 	int64		assigned_to;
 	TimestampTz opened_at;
 	bool		submitted;
-	bool		family;			/* has a parent, or a part in a major case */
 } CsmCaseKeys;
 
 /* csm_session.c */

@@ -221,7 +221,6 @@ csm_case_row_keys(const CsmCaseRow *row, CsmCaseKeys *keys)
 	keys->opened_at = csm_case_row_null(row, CASE_opened_at) ? 0 :
 		DatumGetTimestampTz(csm_case_row_value(row, CASE_opened_at));
 	keys->submitted = !csm_case_row_null(row, CASE_submitted_at);
-	keys->family = !csm_case_row_null(row, CASE_parent_id) || !csm_case_row_null(row, CASE_major_state);
 }
 
 static int64

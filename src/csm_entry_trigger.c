@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 
 #include "csm_errors.h"
+#include "csm_family.h"
 #include "csm_lifecycle.h"
 #include "csm_spi.h"
 
@@ -92,6 +93,8 @@ take_case(HeapTuple tuple, TupleDesc desc, void *arg)
 	c->state = text_at(tuple, desc, 18, c->context);
 	c->state_class = csm_class_from_name(text_at(tuple, desc, 19, c->context));
 	c->author_name = text_at(tuple, desc, 20, c->context);
+	if (DatumGetBool(heap_getattr(tuple, 21, desc, &isnull)))
+		csm_family_met();
 }
 
 static void
@@ -103,7 +106,8 @@ read_case(EntryCase *c, int64 tenant_id, int64 case_id, int64 author_id)
 		"       c.partner_contact_id, c.internal_contact_id, c.service_organization_id,"
 		"       c.assigned_to, c.opened_at, c.submitted_at IS NOT NULL, c.branch, c.number,"
 		"       c.state, c.state_class,"
-		"       (SELECT u.display_name FROM csm.users u WHERE u.id = $3 AND u.tenant_id = $2)"
+		"       (SELECT u.display_name FROM csm.users u WHERE u.id = $3 AND u.tenant_id = $2),"
+		"       c.parent_id IS NOT NULL OR c.major_state IS NOT NULL"
 		"  FROM csm.cases c WHERE c.id = $1 AND c.tenant_id = $2";
 	Oid			types[3] = {INT8OID, INT8OID, INT8OID};
 	Datum		values[3];

@@ -79,7 +79,6 @@ csm_judged_note(const CsmCaseKeys *keys, const char *action, uint32 actors, uint
 	entry->judged.through = through;
 	entry->judged.taken = taken;
 	entry->judged.system = (actors & CSM_ACTOR_SYSTEM) != 0;
-	entry->judged.family = keys->family;
 	entry->judged.branch = keys->branch;
 	entry->judged.requester_id = keys->requester_id;
 }

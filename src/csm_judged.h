@@ -20,7 +20,6 @@ typedef struct CsmJudged
 	uint32		through;		/* those under which the write was permitted */
 	bool		taken;			/* action is that of a transition */
 	bool		system;			/* csm's own change, or one without identity */
-	bool		family;			/* the case has a parent, or a part in a major case; see csm_family.c */
 	CsmBranch	branch;			/* of the case */
 	int64		requester_id;
 } CsmJudged;

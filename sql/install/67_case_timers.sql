@@ -12,8 +12,8 @@ AS 'MODULE_PATHNAME', 'csm_type_text' LANGUAGE c STABLE STRICT;
 CREATE FUNCTION csm_private.type_period(tenant_id bigint, case_type text, key text) RETURNS interval
 AS 'MODULE_PATHNAME', 'csm_type_period_sql' LANGUAGE c STABLE STRICT;
 
-CREATE FUNCTION csm_private.case_timers() RETURNS trigger
-AS 'MODULE_PATHNAME', 'csm_case_timers' LANGUAGE c;
+CREATE FUNCTION csm_private.case_follows() RETURNS trigger
+AS 'MODULE_PATHNAME', 'csm_case_follows' LANGUAGE c;
 
 -- The case is locked by run_due; what is read is how it stands now.
 CREATE FUNCTION csm_private.say_as_system(tenant_id bigint, case_id bigint, body text, visibility text DEFAULT 'shared',
@@ -118,17 +118,6 @@ BEGIN
     END IF;
 END $$;
 
-CREATE FUNCTION csm_private.case_follow_up() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF NOT (csm_private.restoring() OR csm_private.importing()) THEN
-        PERFORM csm_private.set_timer(NEW.tenant_id, 'follow_up', NEW.id, NEW.id, NEW.follow_up_at);
-    END IF;
-    RETURN NULL;
-END $$;
-
 DO $$
 DECLARE
     f record;
@@ -136,8 +125,7 @@ BEGIN
     FOR f IN SELECT * FROM (VALUES
         ('type_text(bigint, text, text)', 'csm_private.type_setting() as text, remembered by the session until a type of the tenant changes'),
         ('type_period(bigint, text, text)', 'A setting of a case type that counts days, as so many times 24 hours; NULL for none; error 22023 when it is no number from 0 to 36525'),
-        ('case_timers()', 'AFTER UPDATE trigger of csm.cases: sets and clears auto_close_reminder, auto_close and awaiting_timeout with the class of the state'),
-        ('case_follow_up()', 'AFTER UPDATE trigger of csm.cases: the timer of follow_up_at'),
+        ('case_follows()', 'AFTER trigger of csm.cases: timers of the state and of follow_up_at, the end of an open escalation, what children of a major case follow, the link to a parent'),
         ('say_as_system(bigint, bigint, text, text, text)', 'An entry without author and without effects of its own; run as csm_owner, who has locked the case'),
         ('due_auto_close_reminder(bigint, bigint, timestamptz)', 'Handler: reminds of a proposed solution, then sets auto_close'),
         ('due_auto_close(bigint, bigint, timestamptz)', 'Handler: closes a case whose proposed solution nobody answered'),
@@ -151,11 +139,7 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE TRIGGER cases_60_timers AFTER UPDATE ON csm.cases
-    FOR EACH ROW
-    WHEN (OLD.state_class <> NEW.state_class
-          AND (OLD.state_class IN ('resolved', 'waiting') OR NEW.state_class IN ('resolved', 'waiting')))
-    EXECUTE FUNCTION csm_private.case_timers();
-CREATE TRIGGER cases_60_timers_follow_up AFTER UPDATE OF follow_up_at ON csm.cases
-    FOR EACH ROW WHEN (OLD.follow_up_at IS DISTINCT FROM NEW.follow_up_at)
-    EXECUTE FUNCTION csm_private.case_follow_up();
+CREATE TRIGGER cases_60_follows AFTER UPDATE ON csm.cases
+    FOR EACH ROW EXECUTE FUNCTION csm_private.case_follows();
+CREATE TRIGGER cases_60_follows_parent AFTER INSERT ON csm.cases
+    FOR EACH ROW WHEN (NEW.parent_id IS NOT NULL) EXECUTE FUNCTION csm_private.case_follows();

@@ -3,6 +3,8 @@
 -- which reasons it may be asked, and which group decides; without a group it is
 -- escalated at once.
 --
+-- What is open on a case ends with it (src/csm_case_follow.c).
+--
 -- A customer sees of it the flag cases.escalated and nothing else, so what the
 -- functions answer him must not tell whether somebody else has asked before.
 
@@ -413,14 +415,6 @@ BEGIN
     RETURN e;
 END $$;
 
--- What is open on a case ends with it; the flag went off in the same change.
-CREATE FUNCTION csm_private.case_escalations() RETURNS trigger
-AS 'MODULE_PATHNAME', 'csm_case_escalations' LANGUAGE c;
-CREATE TRIGGER cases_78_escalations AFTER UPDATE ON csm.cases
-    FOR EACH ROW
-    WHEN (OLD.state_class NOT IN ('closed', 'cancelled') AND NEW.state_class IN ('closed', 'cancelled'))
-    EXECUTE FUNCTION csm_private.case_escalations();
-
 DO $$
 DECLARE
     f record;
@@ -432,7 +426,6 @@ BEGIN
         ('csm_private.escalation_needs_decision(csm.escalation_templates)', NULL, 'Whether anybody is there to decide'),
         ('csm_private.escalation_template(bigint, text, text, text, text, boolean)', NULL, 'The template asked for; error 22023 for an unknown one, or a reason that does not fit, SM003 without justification'),
         ('csm_private.take_escalation(bigint)', NULL, 'Locks an escalation that the caller may see; error 42501 for one that is missing or hidden'),
-        ('csm_private.case_escalations()', NULL, 'AFTER UPDATE trigger of csm.cases: closes what is open on a case that ends'),
         ('csm.escalation_options(bigint)', 'csm_portal, csm_agent', 'Escalations for which the caller may ask on the case: key, name, reasons; no row where he may not, or the case is hidden, a draft or closed'),
         ('csm.request_escalation(bigint, text, text, text)', 'csm_portal, csm_agent', 'Asks to escalate a case: whoever has case_decide or case_work on it. Returns requested or escalated (at once, where nobody has to decide). A customer who asks again is noted for staff. Errors: SM001 no such case, 42501 not permitted, SM004 closed, SM002 draft, 22023 unknown template or reason, SM003 no justification, 23505 open escalation (to staff only)'),
         ('csm.request_account_escalation(bigint, text, text, text)', 'csm_agent', 'Asks to escalate an account: staff who work on its cases. Returns requested or escalated. Errors: 42501 not permitted or no such account, 22023 unknown template or reason, SM003 no justification, 23505 open escalation'),

@@ -164,54 +164,33 @@ BEGIN
     ON CONFLICT ON CONSTRAINT timers_pkey DO UPDATE SET due_at = excluded.due_at, attempts = 0, error = NULL;
 END $$;
 
-CREATE FUNCTION csm_private.major_changed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
+-- Called by the trigger of csm.cases (src/csm_case_follow.c): columns that
+-- changed, and whether the major case was closed.
+CREATE FUNCTION csm_private.major_changed(tenant_id bigint, case_id bigint, changed text[], closes boolean) RETURNS void
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    closes CONSTANT boolean := NEW.state_class = 'closed' AND OLD.state_class <> 'closed';
-    changed text[];
+    passed CONSTANT text[] := ARRAY(SELECT f FROM unnest(changed) f WHERE f = ANY (csm_private.major_fields(tenant_id)));
 BEGIN
-    IF csm_private.restoring() OR csm_private.importing() THEN
-        RETURN NULL;
+    IF closes OR cardinality(passed) > 0 THEN
+        PERFORM csm_private.pass_down(tenant_id, case_id, passed, NULL, closes);
     END IF;
-    changed := ARRAY(SELECT f FROM unnest(csm_private.major_fields(NEW.tenant_id)) f
-                     WHERE CASE f WHEN 'priority' THEN NEW.priority <> OLD.priority
-                                  WHEN 'resolution_code' THEN NEW.resolution_code IS DISTINCT FROM OLD.resolution_code
-                                  WHEN 'resolution_notes' THEN NEW.resolution_notes IS DISTINCT FROM OLD.resolution_notes
-                                  ELSE false END);
-    IF closes OR cardinality(changed) > 0 THEN
-        PERFORM csm_private.pass_down(NEW.tenant_id, NEW.id, changed, NULL, closes);
-    END IF;
-    RETURN NULL;
 END $$;
-CREATE TRIGGER cases_80_major AFTER UPDATE ON csm.cases
-    FOR EACH ROW
-    WHEN (NEW.major_state = 'accepted'
-          AND (OLD.priority, OLD.resolution_code, OLD.resolution_notes, OLD.state_class)
-              IS DISTINCT FROM (NEW.priority, NEW.resolution_code, NEW.resolution_notes, NEW.state_class))
-    EXECUTE FUNCTION csm_private.major_changed();
 
--- A new child follows from now on.
-CREATE FUNCTION csm_private.child_linked() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
+-- A new child follows from now on; called likewise. csm.create_children() has
+-- linked those that it makes.
+CREATE FUNCTION csm_private.link_child(tenant_id bigint, case_id bigint) RETURNS void
+LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-BEGIN
-    IF NOT csm_private.restoring() THEN
-        INSERT INTO csm.case_children (parent_id, case_id, tenant_id, account_id, user_id, followed)
-        VALUES (NEW.parent_id, NEW.id, NEW.tenant_id, NEW.account_id,
-                CASE WHEN NEW.account_id IS NULL THEN NEW.requester_id END,
-                coalesce((SELECT max(m.id) FROM csm.major_changes m WHERE m.case_id = NEW.parent_id), 0))
-        ON CONFLICT ON CONSTRAINT case_children_pkey DO NOTHING;
-    END IF;
-    RETURN NULL;
-END $$;
-CREATE TRIGGER cases_80_child_new AFTER INSERT ON csm.cases
-    FOR EACH ROW WHEN (NEW.parent_id IS NOT NULL) EXECUTE FUNCTION csm_private.child_linked();
-CREATE TRIGGER cases_80_child AFTER UPDATE OF parent_id ON csm.cases
-    FOR EACH ROW WHEN (NEW.parent_id IS NOT NULL AND OLD.parent_id IS DISTINCT FROM NEW.parent_id)
-    EXECUTE FUNCTION csm_private.child_linked();
+    INSERT INTO csm.case_children (parent_id, case_id, tenant_id, account_id, user_id, followed)
+    SELECT c.parent_id, c.id, c.tenant_id, c.account_id, CASE WHEN c.account_id IS NULL THEN c.requester_id END,
+           coalesce((SELECT max(m.id) FROM csm.major_changes m WHERE m.case_id = c.parent_id), 0)
+    FROM csm.cases c WHERE c.id = link_child.case_id AND c.tenant_id = link_child.tenant_id
+    ON CONFLICT ON CONSTRAINT case_children_pkey DO UPDATE SET followed = excluded.followed
+        WHERE case_children.followed <> excluded.followed
+$$;
 
 -- An entry of a major case, or on a child of one.
 CREATE FUNCTION csm_private.family_entry(tenant_id bigint, case_id bigint, entry_id bigint, visibility text) RETURNS void
@@ -224,7 +203,7 @@ DECLARE
 BEGIN
     SELECT * INTO c FROM csm.cases x WHERE x.id = case_id AND x.tenant_id = family_entry.tenant_id;
     IF c.major_state = 'accepted' AND c.state_class NOT IN ('closed', 'cancelled')
-       AND (CASE visibility WHEN 'shared' THEN 'comments' ELSE 'work_notes' END) = ANY (csm_private.major_fields(tenant_id)) THEN
+       AND (CASE visibility WHEN 'shared' THEN 'comments' WHEN 'internal' THEN 'work_notes' ELSE '' END) = ANY (csm_private.major_fields(tenant_id)) THEN
         PERFORM csm_private.pass_down(tenant_id, case_id, '{}', entry_id, false);
     END IF;
     -- R 2.5: a work note on a child of a major case.
@@ -236,9 +215,9 @@ BEGIN
 END $$;
 CREATE FUNCTION csm_private.entry_family() RETURNS trigger
 AS 'MODULE_PATHNAME', 'csm_entry_family' LANGUAGE c;
--- After case_entries_20_effects, which locks the case and tells of its family.
+-- After case_entries_20_effects, which locks the case.
 CREATE TRIGGER case_entries_80_family AFTER INSERT ON csm.case_entries
-    FOR EACH ROW WHEN (NEW.visibility <> 'private') EXECUTE FUNCTION csm_private.entry_family();
+    FOR EACH ROW EXECUTE FUNCTION csm_private.entry_family();
 
 -- The key names the first of the copies, so that parents in a circle copy
 -- nothing for ever.
@@ -544,8 +523,8 @@ BEGIN
         ('csm_private.major_fields(bigint)', NULL, 'What children take over from a major case, by tenants.settings: priority, resolution_code, resolution_notes, comments, work_notes; empty while sync is off'),
         ('csm_private.major_recursive(bigint)', NULL, 'Whether children pass on to their own children what they take over'),
         ('csm_private.pass_down(bigint, bigint, text[], bigint, boolean)', NULL, 'Writes down what the children of a locked case have to follow, and sets their timers'),
-        ('csm_private.major_changed()', NULL, 'AFTER UPDATE trigger of csm.cases: what children of a major case have to follow'),
-        ('csm_private.child_linked()', NULL, 'AFTER trigger of csm.cases: a case that got a parent follows it from now on'),
+        ('csm_private.major_changed(bigint, bigint, text[], boolean)', NULL, 'What children of a major case have to follow, as far as the tenant wants it'),
+        ('csm_private.link_child(bigint, bigint)', NULL, 'A case that got a parent follows it from now on'),
         ('csm_private.family_entry(bigint, bigint, bigint, text)', NULL, 'What an entry means for the children of a major case, and a work note for a child'),
         ('csm_private.entry_family()', NULL, 'AFTER INSERT trigger of csm.case_entries: calls csm_private.family_entry() where the case has a parent or is a major case'),
         ('csm_private.copy_entry(csm.cases, bigint)', NULL, 'Copies an entry of the parent onto the case, once; id of the copy, NULL where it is there already'),
