@@ -57,7 +57,7 @@ BEGIN ATOMIC
     SELECT DISTINCT ON (m.state_class) m.state, m.state_class
     FROM csm_private.machine_states(tenant_id, case_type) m
     WHERE m.state_class = 'draft'
-       OR m.state_class = 'new' AND csm_private.type_setting(tenant_id, case_type, 'begins_as_draft') IS DISTINCT FROM 'true'
+       OR m.state_class = 'new' AND csm_private.type_setting(machine_begins.tenant_id, machine_begins.case_type, 'begins_as_draft') IS DISTINCT FROM 'true'
     ORDER BY m.state_class, m.value;
 END;
 COMMENT ON FUNCTION csm_private.machine_begins(bigint, text) IS
