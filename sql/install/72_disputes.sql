@@ -197,24 +197,27 @@ BEGIN
             DETAIL = format('Its state is "%s".', c.state), HINT = 'While it is open, act on the dispute itself.';
     END IF;
     PERFORM csm_private.begin_open(draft, idempotency_key, c.id);
+    -- Who asks now, unless he asked for somebody else before.
+    IF NOT (c.opened_by = csm.current_user_id() OR csm_private.case_allows(c, 'case_work') OR csm_private.acts_as_system()) THEN
+        c.requester_id := NULL;
+    END IF;
     RETURN c;
 END $$;
 ALTER FUNCTION csm_private.begin_follow_up(bigint, boolean, text) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm_private.begin_follow_up(bigint, boolean, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION csm_private.begin_follow_up(bigint, boolean, text) TO csm_portal, csm_agent;
 COMMENT ON FUNCTION csm_private.begin_follow_up(bigint, boolean, text) IS
-'Announces a new case that follows up a closed dispute, and returns that dispute; errors as csm.follow_up_dispute()';
+'Announces a new case that follows up a closed dispute, and returns that dispute, requester_id NULL where the caller is to be the requester; errors as csm.follow_up_dispute()';
 
 CREATE FUNCTION csm.follow_up_dispute(case_id bigint, subject text, description text DEFAULT NULL, fields jsonb DEFAULT '{}',
     draft boolean DEFAULT false, idempotency_key text DEFAULT NULL) RETURNS csm.cases
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
     SELECT csm_private.end_open(csm_private.open_case_row(
-        true, subject, description, o.case_type, o.account_id,
-        CASE WHEN o.opened_by = csm.current_user_id() OR csm_private.case_allows(o, 'case_work') OR csm_private.acts_as_system()
-             THEN o.requester_id END,
-        o.counterparty_account_id, o.product_id, NULL, o.priority, o.channel, fields, idempotency_key))
-    FROM csm_private.begin_follow_up(case_id, draft, idempotency_key) o;
+        true, follow_up_dispute.subject, follow_up_dispute.description, o.case_type, o.account_id, o.requester_id,
+        o.counterparty_account_id, o.product_id, NULL, o.priority, o.channel,
+        csm_private.with_attributes(o.case_type, follow_up_dispute.fields), follow_up_dispute.idempotency_key))
+    FROM csm_private.begin_follow_up(follow_up_dispute.case_id, follow_up_dispute.draft, follow_up_dispute.idempotency_key) o;
 END;
 ALTER FUNCTION csm.follow_up_dispute(bigint, text, text, jsonb, boolean, text) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm.follow_up_dispute(bigint, text, text, jsonb, boolean, text) FROM PUBLIC;
