@@ -285,7 +285,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    ended CONSTANT text[] := '{resolved_accepted,resolved_denied,cancelled}';
+    ended CONSTANT text[] := '{resolved_accepted,resolved_denied,cancelled}'::text[];
     c csm.cases;
 BEGIN
     IF csm_private.restoring() THEN

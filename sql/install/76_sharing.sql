@@ -71,7 +71,7 @@ DECLARE
     c csm.cases := csm_private.case_to_share(case_id);
     is_system CONSTANT boolean := csm_private.acts_as_system();
     as_desk CONSTANT boolean := is_system OR csm_private.case_allows(c, 'case_work');
-    known CONSTANT text[] := '{case_read,case_comment,case_decide}';
+    known CONSTANT text[] := '{case_read,case_comment,case_decide}'::text[];
     granted text[];
     since timestamptz := statement_timestamp();
     p csm.case_parties;
