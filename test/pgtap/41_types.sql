@@ -445,7 +445,12 @@ SELECT is(kind.run('admin', 'SELECT count(*) FROM csm.check_case_type(''missing'
 SELECT is(kind.run('requester', 'SELECT csm.machine_diagram(''mini'')'), E'stateDiagram-v2\n    state "New" as new\n    state "The ''end''" as end_\n    [*] --> new\n    new --> end_: finish (agent, customer)\n    end_ --> [*]', 'D5 machine_diagram: Mermaid');
 SELECT is((SELECT count(*) FROM regexp_matches(csm.machine_diagram(t), '^    [a-z_]+ --> [a-z_]+: ', 'gn')), (SELECT count(*) FROM csm_private.machine_transitions(:tenant, t)), 'D5 machine_diagram: every transition of ' || t)
 FROM unnest('{case,order,return}'::text[]) t;
+\set readme `cat README.md`
+SELECT ok(strpos(:'readme', E'```mermaid\n' || csm.machine_diagram(t) || E'\n```') > 0, 'D5 README shows the machine as it is: ' || t) FROM unnest('{case,dispute}'::text[]) t;
 SELECT unalike(csm.machine_diagram('order'), '%[*] --> new%', 'D5 machine_diagram: an order begins as draft');
 SELECT is(kind.run(w, format('SELECT csm.machine_diagram(%L)', t)), NULL, format('V14 machine_diagram of %s for %s', t, w)) FROM (VALUES ('nobody', 'case'), ('agent', 'missing')) v(w, t);
+
+-- The example of README.
+SELECT is(kind.run('admin', replace(replace((regexp_match(:'readme', 'SELECT (csm.create_case_type[^;]*);'))[1], 'csm.create', 'SELECT (csm.create'), '''return''', '''returned''') || ').case_type'), 'returned', 'D5 the example of README runs');
 
 SELECT * FROM finish();
