@@ -44,8 +44,12 @@ typedef struct EntryCase
 	MemoryContext context;
 } EntryCase;
 
-/* The entry that csm.act() writes has no effects of its own. */
-static int64 note_entry_id = 0;
+/*
+ * The entry that csm.act() writes has no effects of its own.  Of notes that one
+ * statement writes for many cases, the first and the last; 0 for none.
+ */
+static int64 first_note = 0;
+static int64 last_note = 0;
 
 static int64
 id_at(HeapTuple tuple, TupleDesc desc, int column)
@@ -248,7 +252,8 @@ guard_entry(TriggerData *data)
 	}
 
 	note = csm_intent(CSM_INTENT_NOTE, case_id);
-	note_entry_id = 0;
+	if (note == NULL || !note->many)
+		first_note = last_note = 0;
 	system = note != NULL && note->as_system;
 	map = system ? NULL : csm_map_current();
 	if (!system)
@@ -267,7 +272,9 @@ guard_entry(TriggerData *data)
 
 	if (note != NULL)
 	{
-		note_entry_id = get_id(&row, "id");
+		last_note = get_id(&row, "id");
+		if (first_note == 0)
+			first_note = last_note;
 		csm_intent_met();
 	}
 	else if (c.state_class >= 0 && csm_class_is_final((CsmStateClass) c.state_class))
@@ -305,7 +312,7 @@ csm_entry_guard(PG_FUNCTION_ARGS)
 bool
 csm_entry_was_note(int64 entry_id)
 {
-	return note_entry_id != 0 && note_entry_id == entry_id;
+	return first_note != 0 && entry_id >= first_note && entry_id <= last_note;
 }
 
 /* csm_private.entry_is_note(entry_id) */

@@ -6,9 +6,11 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -16,12 +18,19 @@
 #include "csm_errors.h"
 #include "csm_lifecycle.h"
 
+#define MAX_MANY 256
+
 static CsmIntent current = {.kind = CSM_INTENT_NONE};
+
+/* Of an intent for many: the cases that have not met it, in order. */
+static int64 many[MAX_MANY];
+static int	nmany = 0;
 
 static void
 forget_at_end(XactEvent event, void *arg)
 {
 	current.kind = CSM_INTENT_NONE;
+	nmany = 0;
 	csm_given_forget();
 }
 
@@ -44,18 +53,39 @@ csm_intent_set(const CsmIntent *intent)
 		registered = true;
 	}
 	current = *intent;
+	nmany = 0;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		left = *(const int64 *) a;
+	int64		right = *(const int64 *) b;
+
+	return left < right ? -1 : left > right ? 1 : 0;
 }
 
 const CsmIntent *
 csm_intent(CsmIntentKind kind, int64 case_id)
 {
-	return current.kind == kind && current.case_id == case_id ? &current : NULL;
+	if (current.kind != kind)
+		return NULL;
+	if (current.many && bsearch(&case_id, many, nmany, sizeof(int64), compare_ids) != NULL)
+		current.case_id = case_id;
+	return current.case_id == case_id ? &current : NULL;
 }
 
 void
 csm_intent_met(void)
 {
-	current.kind = CSM_INTENT_NONE;
+	int64	   *met = current.many
+		? (int64 *) bsearch(&current.case_id, many, nmany, sizeof(int64), compare_ids) : NULL;
+
+	if (met != NULL)
+		memmove(met, met + 1, (char *) (many + nmany--) - (char *) (met + 1));
+	current.case_id = 0;
+	if (nmany == 0)
+		current.kind = CSM_INTENT_NONE;
 }
 
 /* The setting alone does not do: SET ROLE may have left the superuser behind. */
@@ -210,6 +240,61 @@ csm_begin_system(PG_FUNCTION_ARGS)
 
 	intent.case_id = PG_GETARG_INT64(0);
 	csm_intent_set(&intent);
+	PG_RETURN_VOID();
+}
+
+/* The same for many cases. */
+static void
+announce_for_many(CsmIntent *intent, ArrayType *ids)
+{
+	Datum	   *values;
+	int			n;
+
+	deconstruct_array(ids, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values, NULL, &n);
+	if (n > MAX_MANY)
+		elog(ERROR, "csm announces at most %d cases at once", MAX_MANY);
+	intent->many = true;
+	csm_intent_set(intent);
+	csm_given_forget();
+	for (int i = 0; i < n; i++)
+		many[i] = DatumGetInt64(values[i]);
+	nmany = n;
+	qsort(many, nmany, sizeof(int64), compare_ids);
+}
+
+PG_FUNCTION_INFO_V1(csm_begin_acts);
+
+/* csm_private.begin_acts(case_ids, action): the system takes it on each, and gives a note. */
+Datum
+csm_begin_acts(PG_FUNCTION_ARGS)
+{
+	CsmIntent	intent = {.kind = CSM_INTENT_ACT, .actors = CSM_ACTOR_SYSTEM, .given = CSM_GIVEN_NOTE};
+
+	text_to_cstring_buffer(PG_GETARG_TEXT_PP(1), intent.action, sizeof(intent.action));
+	announce_for_many(&intent, PG_GETARG_ARRAYTYPE_P(0));
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(csm_begin_notes);
+
+/* csm_private.begin_notes(case_ids): an entry of the system's for each. */
+Datum
+csm_begin_notes(PG_FUNCTION_ARGS)
+{
+	CsmIntent	intent = {.kind = CSM_INTENT_NOTE, .as_system = true};
+
+	announce_for_many(&intent, PG_GETARG_ARRAYTYPE_P(0));
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(csm_end_many);
+
+/* csm_private.end_many(): nothing is left of what was announced for many. */
+Datum
+csm_end_many(PG_FUNCTION_ARGS)
+{
+	nmany = 0;
+	csm_intent_met();
 	PG_RETURN_VOID();
 }
 

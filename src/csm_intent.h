@@ -11,7 +11,8 @@
 /*
  * An intent holds for one case (CSM_INTENT_OPEN: the next new one), until the
  * trigger has met it or the (sub)transaction fails; CSM_INTENT_ERASE until it is
- * taken back, for as many rows as there are.  Only functions in
+ * taken back, for as many rows as there are.  ACT and NOTE of the system can be
+ * announced for many cases, each of which meets it once.  Only functions in
  * csm_private announce one: no client can name them, and there is no setting.
  */
 typedef enum CsmIntentKind
@@ -38,6 +39,7 @@ typedef struct CsmIntent
 {
 	CsmIntentKind kind;
 	int64		case_id;
+	bool		many;			/* one of those that were announced together */
 	char		action[NAMEDATALEN];
 	uint32		actors;
 	uint32		given;			/* ACT: CSM_GIVEN_*, beside columns */

@@ -75,6 +75,21 @@ AS 'MODULE_PATHNAME', 'csm_begin_system' LANGUAGE c VOLATILE STRICT PARALLEL UNS
 COMMENT ON FUNCTION csm_private.begin_system(bigint) IS
 'Announces that the next change of the case is csm''s own: judged as the system''s, and it may write escalated, follow_the_sun and major_state';
 
+CREATE OR REPLACE FUNCTION csm_private.begin_acts(case_ids bigint[], action text) RETURNS void
+AS 'MODULE_PATHNAME', 'csm_begin_acts' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION csm_private.begin_acts(bigint[], text) IS
+'Announces that the next change of each of these cases is an action of the system''s with a note; at most 256 cases';
+
+CREATE OR REPLACE FUNCTION csm_private.begin_notes(case_ids bigint[]) RETURNS void
+AS 'MODULE_PATHNAME', 'csm_begin_notes' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION csm_private.begin_notes(bigint[]) IS
+'Announces an entry of the system''s on each of these cases, without effects of its own; at most 256 cases';
+
+CREATE OR REPLACE FUNCTION csm_private.end_many() RETURNS void
+AS 'MODULE_PATHNAME', 'csm_end_many' LANGUAGE c VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION csm_private.end_many() IS
+'Takes back what was announced for many cases and has not been met';
+
 CREATE OR REPLACE FUNCTION csm_private.begin_note(case_id bigint, as_system boolean) RETURNS void
 AS 'MODULE_PATHNAME', 'csm_begin_note' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION csm_private.begin_note(bigint, boolean) IS
@@ -126,6 +141,9 @@ BEGIN
         'csm_private.begin_act(csm.cases, text, text, jsonb, boolean)',
         'csm_private.begin_system(bigint)',
         'csm_private.begin_note(bigint, boolean)',
+        'csm_private.begin_acts(bigint[], text)',
+        'csm_private.begin_notes(bigint[])',
+        'csm_private.end_many()',
         'csm_private.begin_entry(bigint, text, text, bigint)',
         'csm_private.entry_is_note(bigint)',
         'csm_private.entry_effects()']::regprocedure[]

@@ -28,57 +28,76 @@ BEGIN
     VALUES (tenant_id, case_id, body, visibility, idempotency_key);
 END $$;
 
-CREATE FUNCTION csm_private.due_auto_close(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
+CREATE FUNCTION csm_private.say_as_system_to_all(case_ids bigint[], setting text, otherwise text) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM csm_private.begin_notes(case_ids);
+    INSERT INTO csm.case_entries (tenant_id, case_id, body)
+    SELECT c.tenant_id, c.id, coalesce(csm_private.type_text(c.tenant_id, c.case_type, setting), otherwise)
+    FROM csm.cases c WHERE c.id = ANY (case_ids) ORDER BY c.id;
+    PERFORM csm_private.end_many();
+END $$;
+
+-- The two handlers that have most to do work on many cases with a statement
+-- each; run_due has locked them. What a case keeps open is looked at a day later.
+CREATE FUNCTION csm_private.due_auto_close(case_ids bigint[], at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    c csm.cases;
-    period interval;
+    closing bigint[];
 BEGIN
-    SELECT * INTO c FROM csm.cases e WHERE e.id = object_id AND e.tenant_id = due_auto_close.tenant_id;
-    period := csm_private.type_period(c.tenant_id, c.case_type, 'close_days');
-    IF c.state_class IS DISTINCT FROM 'resolved' OR period IS NULL THEN
-        RETURN;
-    ELSIF c.resolved_at + period > at THEN
-        PERFORM csm_private.set_timer(c.tenant_id, 'auto_close', c.id, c.id, c.resolved_at + period);
-    ELSIF NOT c.auto_close OR csm_private.kept_open(c) THEN
-        PERFORM csm_private.set_timer(c.tenant_id, 'auto_close', c.id, c.id, at + interval '24 hours');
-    ELSE
-        PERFORM csm_private.act_as_system(c.id, 'close',
-            coalesce(csm_private.type_text(c.tenant_id, c.case_type, 'close_text'),
-                     'Closed automatically: the proposed solution was neither accepted nor rejected.'));
+    WITH due AS MATERIALIZED (
+        SELECT c.id, c.tenant_id, c.resolved_at + p.closes AS closes_at, NOT c.auto_close OR csm_private.kept_open(c) AS kept
+        FROM csm.cases c, LATERAL (SELECT csm_private.type_period(c.tenant_id, c.case_type, 'close_days') AS closes) p
+        WHERE c.id = ANY (case_ids) AND c.state_class = 'resolved' AND p.closes IS NOT NULL
+    ), again AS (
+        INSERT INTO csm.timers (tenant_id, kind, object_id, case_id, due_at)
+        SELECT d.tenant_id, 'auto_close', d.id, d.id, CASE WHEN d.closes_at > at THEN d.closes_at ELSE at + interval '24 hours' END
+        FROM due d WHERE d.kept OR d.closes_at > at
+    )
+    SELECT array_agg(d.id ORDER BY d.id) INTO closing FROM due d WHERE NOT d.kept AND d.closes_at <= at;
+    IF closing IS NOT NULL THEN
+        PERFORM csm_private.begin_acts(closing, 'close');
+        UPDATE csm.cases c SET updated_at = c.updated_at WHERE c.id = ANY (closing);
+        PERFORM csm_private.say_as_system_to_all(closing, 'close_text',
+            'Closed automatically: the proposed solution was neither accepted nor rejected.');
     END IF;
 END $$;
 
-CREATE FUNCTION csm_private.due_auto_close_reminder(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
+CREATE FUNCTION csm_private.due_auto_close_reminder(case_ids bigint[], at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    c csm.cases;
-    closes_at timestamptz;
-    reminds_at timestamptz;
+    closing bigint[];
+    reminding bigint[];
 BEGIN
-    SELECT * INTO c FROM csm.cases e WHERE e.id = object_id AND e.tenant_id = due_auto_close_reminder.tenant_id;
-    -- A ruling asks nobody for an answer.
-    IF c.state_class IS DISTINCT FROM 'resolved'
-       OR NOT 'accept' = ANY (csm_private.actions_for(c.tenant_id, c.case_type, c.state, 'customer')
-                              || csm_private.actions_for(c.tenant_id, c.case_type, c.state, 'claimant')) THEN
-        RETURN;
+    WITH due AS MATERIALIZED (
+        SELECT c.id, c.tenant_id, c.resolved_at + p.closes AS closes_at, c.resolved_at + p.reminds AS reminds_at,
+               coalesce(c.resolved_at + p.closes <= at, false) OR p.reminds IS NULL AS closes,
+               NOT c.auto_close OR csm_private.kept_open(c) AS kept
+        FROM csm.cases c,
+             LATERAL (SELECT csm_private.type_period(c.tenant_id, c.case_type, 'close_days') AS closes,
+                             csm_private.type_period(c.tenant_id, c.case_type, 'reminder_days') AS reminds) p
+        WHERE c.id = ANY (case_ids) AND c.state_class = 'resolved'
+    ), again AS (
+        INSERT INTO csm.timers (tenant_id, kind, object_id, case_id, due_at)
+        SELECT d.tenant_id, CASE WHEN d.kept OR d.reminds_at > at THEN 'auto_close_reminder' ELSE 'auto_close' END, d.id, d.id,
+               CASE WHEN d.reminds_at > at THEN d.reminds_at WHEN d.kept THEN at + interval '24 hours' ELSE d.closes_at END
+        FROM due d WHERE NOT d.closes AND (d.kept OR d.reminds_at > at OR d.closes_at IS NOT NULL)
+    )
+    SELECT array_agg(d.id ORDER BY d.id) FILTER (WHERE d.closes),
+           array_agg(d.id ORDER BY d.id) FILTER (WHERE NOT d.closes AND NOT d.kept AND d.reminds_at <= at)
+      INTO closing, reminding FROM due d;
+    IF reminding IS NOT NULL THEN
+        PERFORM csm_private.say_as_system_to_all(reminding, 'reminder_text',
+            'A solution has been proposed. Please accept or reject it; without an answer the case will be closed.');
     END IF;
-    closes_at := c.resolved_at + csm_private.type_period(c.tenant_id, c.case_type, 'close_days');
-    reminds_at := c.resolved_at + csm_private.type_period(c.tenant_id, c.case_type, 'reminder_days');
-    IF closes_at <= at OR reminds_at IS NULL THEN
-        PERFORM csm_private.due_auto_close(c.tenant_id, c.id, at);
-    ELSIF reminds_at > at THEN
-        PERFORM csm_private.set_timer(c.tenant_id, 'auto_close_reminder', c.id, c.id, reminds_at);
-    ELSIF NOT c.auto_close OR csm_private.kept_open(c) THEN
-        PERFORM csm_private.set_timer(c.tenant_id, 'auto_close_reminder', c.id, c.id, at + interval '24 hours');
-    ELSE
-        PERFORM csm_private.say_as_system(c.tenant_id, c.id, coalesce(csm_private.type_text(c.tenant_id, c.case_type, 'reminder_text'),
-            'A solution has been proposed. Please accept or reject it; without an answer the case will be closed.'));
-        PERFORM csm_private.set_timer(c.tenant_id, 'auto_close', c.id, c.id, closes_at);
+    IF closing IS NOT NULL THEN
+        PERFORM csm_private.due_auto_close(closing, at);
     END IF;
 END $$;
 
@@ -127,8 +146,9 @@ BEGIN
         ('type_period(bigint, text, text)', 'A setting of a case type that counts days, as so many times 24 hours; NULL for none; error 22023 when it is no number from 0 to 36525'),
         ('case_follows()', 'AFTER trigger of csm.cases: timers of the state and of follow_up_at, the end of an open escalation, what children of a major case follow, the link to a parent'),
         ('say_as_system(bigint, bigint, text, text, text)', 'An entry without author and without effects of its own; run as csm_owner, who has locked the case'),
-        ('due_auto_close_reminder(bigint, bigint, timestamptz)', 'Handler: reminds of a proposed solution, then sets auto_close'),
-        ('due_auto_close(bigint, bigint, timestamptz)', 'Handler: closes a case whose proposed solution nobody answered'),
+        ('say_as_system_to_all(bigint[], text, text)', 'The same entry on many cases, shared: the text that the setting of the case type gives, otherwise the one given'),
+        ('due_auto_close_reminder(bigint[], timestamptz)', 'Handler: reminds of proposed solutions, then sets auto_close'),
+        ('due_auto_close(bigint[], timestamptz)', 'Handler: closes cases whose proposed solution nobody answered'),
         ('due_awaiting_timeout(bigint, bigint, timestamptz)', 'Handler: action time_out on a case whose question nobody answered; not before follow_up_at'),
         ('due_follow_up(bigint, bigint, timestamptz)', 'Handler: needs_attention goes on when follow_up_at has come')
     ) AS v(name, comment)

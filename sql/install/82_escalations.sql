@@ -149,13 +149,12 @@ COMMENT ON FUNCTION csm_private.works_for_account(bigint, bigint) IS
 
 CREATE FUNCTION csm_private.kept_open(c csm.cases) RETURNS boolean
 LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT c.needs_attention OR c.escalated
         OR c.account_id IS NOT NULL
            AND EXISTS (SELECT FROM csm.escalations e
-                       WHERE e.account_id = c.account_id AND e.tenant_id = c.tenant_id AND e.state = 'escalated')
-$$;
+                       WHERE e.account_id = c.account_id AND e.tenant_id = c.tenant_id AND e.state = 'escalated');
+END;
 
 -- The flag of the case follows the escalation. The case is locked; the flag is
 -- csm's own to write.

@@ -6,23 +6,14 @@
 -- keep of them); where an item fails, its group is done again item by item, and
 -- the one that fails is put off, longer each time, and never dropped.
 
--- True: done. False: somebody has the case in hand; the timer stays.
-CREATE FUNCTION csm_private.run_timer(t csm.timers, at timestamptz) RETURNS boolean
+-- One line a kind, in the order of the module files. The timer is gone already:
+-- the handler may set it anew.
+CREATE FUNCTION csm_private.run_timer(t csm.timers, at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF t.case_id IS NOT NULL THEN
-        PERFORM FROM csm.cases c WHERE c.id = t.case_id AND c.tenant_id = t.tenant_id FOR NO KEY UPDATE SKIP LOCKED;
-        IF NOT FOUND THEN
-            RETURN false;
-        END IF;
-    END IF;
-    -- The handler may set the timer anew.
-    DELETE FROM csm.timers d WHERE d.kind = t.kind AND d.object_id = t.object_id AND d.tenant_id = t.tenant_id;
     CASE t.kind
-        WHEN 'auto_close_reminder' THEN PERFORM csm_private.due_auto_close_reminder(t.tenant_id, t.object_id, at);
-        WHEN 'auto_close' THEN PERFORM csm_private.due_auto_close(t.tenant_id, t.object_id, at);
         WHEN 'awaiting_timeout' THEN PERFORM csm_private.due_awaiting_timeout(t.tenant_id, t.object_id, at);
         WHEN 'follow_up' THEN PERFORM csm_private.due_follow_up(t.tenant_id, t.object_id, at);
         WHEN 'dispute_response' THEN PERFORM csm_private.due_dispute_response(t.tenant_id, t.object_id, at);
@@ -34,7 +25,47 @@ BEGIN
             RAISE EXCEPTION 'timers of kind "%" have no handler', t.kind USING ERRCODE = '0A000',
                 HINT = 'A newer version of csm wrote it; update the extension.';
     END CASE;
-    RETURN true;
+END $$;
+
+-- What became of each timer: done, or busy where somebody has the case in hand
+-- and the timer stays. Nothing here waits for the lock of a case.
+CREATE FUNCTION csm_private.run_group(claimed csm.timers[], at timestamptz) RETURNS text[]
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t csm.timers;
+    free bigint[];
+    reminders bigint[];
+    closings bigint[];
+    outcomes text[] := '{}';
+BEGIN
+    free := ARRAY(SELECT c.id FROM csm.cases c
+                  WHERE c.id = ANY (ARRAY(SELECT u.case_id FROM unnest(claimed) u WHERE u.case_id IS NOT NULL))
+                  ORDER BY c.id FOR NO KEY UPDATE SKIP LOCKED);
+    DELETE FROM csm.timers d USING unnest(claimed) u
+    WHERE d.kind = u.kind AND d.object_id = u.object_id AND d.tenant_id = u.tenant_id
+      AND (u.case_id IS NULL OR u.case_id = ANY (free));
+    FOREACH t IN ARRAY claimed LOOP
+        IF t.case_id IS NOT NULL AND t.case_id <> ALL (free) THEN
+            outcomes := outcomes || 'busy'::text;
+            CONTINUE;
+        ELSIF t.kind = 'auto_close_reminder' THEN
+            reminders := reminders || t.object_id;
+        ELSIF t.kind = 'auto_close' THEN
+            closings := closings || t.object_id;
+        ELSE
+            PERFORM csm_private.run_timer(t, at);
+        END IF;
+        outcomes := outcomes || 'done'::text;
+    END LOOP;
+    IF reminders IS NOT NULL THEN
+        PERFORM csm_private.due_auto_close_reminder(reminders, at);
+    END IF;
+    IF closings IS NOT NULL THEN
+        PERFORM csm_private.due_auto_close(closings, at);
+    END IF;
+    RETURN outcomes;
 END $$;
 
 -- Runs as csm_owner whoever asks; only csm.run_due() and csm.run_due_in(), which
@@ -46,7 +77,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    group_size CONSTANT integer := 50;
+    group_size CONSTANT integer := 100;
     left_over integer := run_timers."limit";
     seen csm.timers;
     claimed csm.timers[];
@@ -74,16 +105,13 @@ BEGIN
         seen := claimed[cardinality(claimed)];
         left_over := left_over - cardinality(claimed);
 
-        of_group := '{}';
         BEGIN
-            FOREACH t IN ARRAY claimed LOOP
-                of_group := of_group || CASE WHEN csm_private.run_timer(t, run_timers.now) THEN 'done' ELSE 'busy' END;
-            END LOOP;
+            of_group := csm_private.run_group(claimed, run_timers.now);
         EXCEPTION WHEN OTHERS THEN
             of_group := '{}';
             FOREACH t IN ARRAY claimed LOOP
                 BEGIN
-                    of_group := of_group || CASE WHEN csm_private.run_timer(t, run_timers.now) THEN 'done' ELSE 'busy' END;
+                    of_group := of_group || csm_private.run_group(ARRAY[t], run_timers.now);
                 EXCEPTION WHEN OTHERS THEN
                     GET STACKED DIAGNOSTICS cause = MESSAGE_TEXT;
                     cause := SQLSTATE || ': ' || cause;
@@ -147,6 +175,7 @@ DECLARE
 BEGIN
     FOREACH f IN ARRAY ARRAY[
         'csm_private.run_timer(csm.timers, timestamptz)',
+        'csm_private.run_group(csm.timers[], timestamptz)',
         'csm_private.run_timers(timestamptz, integer, bigint)',
         'csm.run_due_in(bigint, timestamptz, integer)',
         'csm.run_due(timestamptz, integer)']::regprocedure[]
@@ -157,7 +186,9 @@ BEGIN
 END $$;
 GRANT EXECUTE ON FUNCTION csm.run_due_in(bigint, timestamptz, integer), csm.run_due(timestamptz, integer) TO csm_admin;
 COMMENT ON FUNCTION csm_private.run_timer(csm.timers, timestamptz) IS
-'Runs the handler of a claimed timer and removes the timer; false when the case is locked by another session, and the timer stays';
+'Runs the handler of a timer whose case is locked; error 0A000 for a kind without a handler';
+COMMENT ON FUNCTION csm_private.run_group(csm.timers[], timestamptz) IS
+'Removes claimed timers and runs their handlers; done or busy for each, in their order';
 COMMENT ON FUNCTION csm_private.run_timers(timestamptz, integer, bigint) IS
 'Body of csm.run_due(); only_tenant NULL for all tenants. Error 22023 for a null or a limit below 1';
 COMMENT ON FUNCTION csm.run_due_in(bigint, timestamptz, integer) IS
