@@ -104,8 +104,8 @@ publish(q{
 	UPDATE csm.cases SET state = 'closed', state_class = 'closed', closed_at = '2001-01-01' WHERE id = small.c('north: pump');
 	UPDATE csm.cases SET state = 'new', state_class = 'new', closed_at = NULL WHERE id = small.c('south: delivery');
 	UPDATE csm.cases SET updated_at = '2001-01-01', subject = 'changed though closed' WHERE id = small.c('north: pump');
-	INSERT INTO csm.cases (tenant_id, number, branch, state, state_class, subject, requester_id, opened_at, updated_at)
-	VALUES (small.tenant(), 'ODD-1', 'internal', 'resolved', 'resolved', 'born resolved', small.u('student'), '2001-01-01', '2001-01-01');
+	INSERT INTO csm.cases (tenant_id, number, branch, state, state_class, priority, subject, requester_id, opened_at, updated_at)
+	VALUES (small.tenant(), 'ODD-1', 'internal', 'resolved', 'resolved', 4, 'born resolved', small.u('student'), '2001-01-01', '2001-01-01');
 	INSERT INTO csm.accounts (tenant_id, number, name, parent_id, path, root_id)
 	VALUES (small.tenant(), 'ODD-1', 'odd path', small.a('acme'), '999.1', 999)});
 same('cases that were not judged again', $cases);

@@ -46,7 +46,7 @@ my $columns_sql = q{
 	SELECT c.oid::regclass, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
 	WHERE n.nspname = 'csm' AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-	  AND c.relname !~ '^(tenants|case_types|case_states|case_transitions)$'
+	  AND c.relname !~ '^case_(types|states|transitions)$'
 	GROUP BY 1 ORDER BY 1};
 
 # The rows of one database, as far as the other knows tables and columns.
@@ -58,8 +58,8 @@ sub carry
 	{
 		my ($table, $list) = split /\|/;
 		system_or_bail('sh', '-c', 'psql -Xq -d "$1" -c "COPY (SELECT $4 FROM $3) TO STDOUT" | psql -Xq -v ON_ERROR_STOP=1 -d "$2" -c "
-			SET session_replication_role = replica" -c "CREATE TEMP TABLE carried AS SELECT $4 FROM $3 LIMIT 0" -c "COPY carried FROM STDIN" -c "
-			INSERT INTO $3 ($4) OVERRIDING SYSTEM VALUE SELECT * FROM carried ON CONFLICT DO NOTHING"',
+			SET session_replication_role = replica" -c "DELETE FROM $3" -c "CREATE TEMP TABLE carried AS SELECT $4 FROM $3 LIMIT 0" -c "
+			COPY carried FROM STDIN" -c "INSERT INTO $3 ($4) OVERRIDING SYSTEM VALUE SELECT * FROM carried"',
 			'sh', $node->connstr($from), $node->connstr($to), $table, $list);
 	}
 }
