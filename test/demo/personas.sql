@@ -49,7 +49,23 @@ FROM (VALUES (7, 'demo_agent', 1, 'csm_agent', 'an agent for companies'),
      v(place, login, n, granted, who)
 JOIN demo.staff s USING (n)
 UNION ALL
-SELECT 11, 'demo_nobody', NULL, 'csm_portal', 'a login role that stands for no person';
+SELECT 11, 'demo_nobody', NULL, 'csm_portal', 'a login role that stands for no person'
+UNION ALL
+SELECT 12, 'demo_manager', user_id, 'csm_agent', 'a service manager' FROM demo.staff WHERE n = 61
+UNION ALL
+SELECT 13, 'demo_admin', user_id, 'csm_admin', 'the administrator of the desk' FROM demo.staff WHERE n = 121;
+
+-- Two companies that trade with one another, and the case manager of each.
+INSERT INTO demo.personas (place, login, user_id, granted, who)
+SELECT v.place, v.login, k.user_id, 'csm_portal', format('case manager of %s, which %s', a.name, v.what)
+FROM (SELECT r.partner_account_id AS claimant, r.customer_account_id AS respondent
+      FROM csm.account_relationships r JOIN csm.accounts c ON c.id = r.partner_account_id JOIN csm.accounts o ON o.id = r.customer_account_id
+      WHERE r.type = 'trades_with' AND left(c.number, 3) NOT IN ('A01', 'A02') AND left(o.number, 3) NOT IN ('A01', 'A02')
+      ORDER BY r.id LIMIT 1) t
+CROSS JOIN LATERAL (VALUES (14, 'demo_claimant'::name, t.claimant, 'claims'), (15, 'demo_respondent', t.respondent, 'answers the claim'))
+    v(place, login, account_id, what)
+JOIN demo.contacts k ON k.account_id = v.account_id AND k.role = 'case_manager'
+JOIN csm.accounts a ON a.id = v.account_id;
 
 -- A role for each, and for whom it stands. map_login grants nothing; the csm role says which API the login may use.
 \o /dev/null

@@ -1,0 +1,1 @@
+-- Time, history and privacy. Included after tour_dispute.sql.
