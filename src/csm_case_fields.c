@@ -63,8 +63,8 @@ is_among(char *const *names, int n, const char *name)
 	return false;
 }
 
-static bool
-demanded(const CsmField *field, const char *action)
+bool
+csm_field_demanded(const CsmField *field, const char *action)
 {
 	return is_among(field->required_for, field->nrequired_for, action);
 }
@@ -535,7 +535,7 @@ check_party_attributes(const CsmMachine *machine, const char *action,
 		JsonbValue *old;
 		JsonbValue *new;
 
-		if (field->audience != CSM_AUDIENCE_ALL || demanded(field, action))
+		if (field->audience != CSM_AUDIENCE_ALL || csm_field_demanded(field, action))
 			continue;
 		old = value_of(was, field->name);
 		new = value_of(is, field->name);
@@ -567,7 +567,7 @@ csm_fields_check_action(const CsmMachine *machine, const char *action, bool work
 	{
 		const CsmField *field = &machine->fields[i];
 
-		if (!demanded(field, action))
+		if (!csm_field_demanded(field, action))
 			continue;
 		if (field->audience != CSM_AUDIENCE_ALL && !read)
 		{

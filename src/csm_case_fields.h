@@ -8,6 +8,9 @@
 #include "csm_case_row.h"
 #include "csm_machine.h"
 
+/* Does the action demand a value? */
+extern bool csm_field_demanded(const CsmField *field, const char *action);
+
 /* csm.cases.attributes as written; before is NULL for a new case. */
 extern void csm_fields_check_case(const CsmMachine *machine, const CsmCaseRow *before,
 								  const CsmCaseRow *after, bool importing);

@@ -244,8 +244,6 @@ csm_case_open(CsmCaseRow *row, const CsmMap *map, TimestampTz now)
 		choose_branch(row, map);
 	if (intent != NULL && intent->key[0] != '\0')
 		csm_case_row_set_text(row, CASE_idempotency_key, intent->key);
-	if (intent != NULL && intent->parent_id != 0)
-		csm_case_row_set(row, CASE_parent_id, Int64GetDatum(intent->parent_id));
 	if (intent != NULL)
 		csm_intent_met();
 	csm_fields_check_case(machine, NULL, row, false);

@@ -38,16 +38,6 @@ PG_FUNCTION_INFO_V1(csm_history);
 #define STAFF (CSM_ACTOR_AGENT | CSM_ACTOR_ASSIGNEE | CSM_ACTOR_MANAGER)
 #define CUSTOMERS (CSM_ACTOR_REQUESTER | CSM_ACTOR_CUSTOMER | CSM_ACTOR_CLAIMANT)
 
-/* The end of a chain, and what one look-up can tell beside it. */
-typedef struct Head
-{
-	int64		next_id;
-	int64		seq;			/* 0: no link yet */
-	uint8		hash[CSM_HASH_BYTES];
-	char	   *actor_name;
-	MemoryContext context;
-} Head;
-
 static struct
 {
 	int64		case_id;		/* 0: nothing */
@@ -55,51 +45,6 @@ static struct
 }			pending = {0, NULL};
 
 /* ---- the chain ---- */
-
-static void
-take_head(HeapTuple tuple, TupleDesc desc, void *arg)
-{
-	Head	   *head = (Head *) arg;
-	bool		isnull;
-	Datum		value;
-
-	head->next_id = DatumGetInt64(heap_getattr(tuple, 1, desc, &isnull));
-	value = heap_getattr(tuple, 2, desc, &isnull);
-	if (!isnull)
-	{
-		bytea	   *hash = DatumGetByteaPP(heap_getattr(tuple, 3, desc, &isnull));
-
-		head->seq = DatumGetInt64(value);
-		memcpy(head->hash, VARDATA_ANY(hash), Min(VARSIZE_ANY_EXHDR(hash), CSM_HASH_BYTES));
-	}
-	value = heap_getattr(tuple, 4, desc, &isnull);
-	if (!isnull)
-		head->actor_name = MemoryContextStrdup(head->context, TextDatumGetCString(value));
-}
-
-/* The transaction's own snapshot may be older than the lock. */
-static void
-read_head(Head *head, const CsmLink *link)
-{
-	static const char sql[] =
-		"SELECT pg_catalog.nextval('csm.case_history_id_seq'), h.seq, h.hash,"
-		"       (SELECT u.display_name FROM csm.users u WHERE u.id = $3 AND u.tenant_id = $2)"
-		"  FROM (SELECT) one LEFT JOIN LATERAL"
-		"       (SELECT l.seq, l.hash FROM csm.case_history l"
-		"         WHERE l.case_id = $1 ORDER BY l.seq DESC LIMIT 1) h ON true";
-	Oid			types[3] = {INT8OID, INT8OID, INT8OID};
-	Datum		values[3];
-
-	memset(head, 0, sizeof(*head));
-	head->context = CurrentMemoryContext;
-	values[0] = Int64GetDatum(link->case_id);
-	values[1] = Int64GetDatum(link->tenant_id);
-	values[2] = Int64GetDatum(link->actor_id);
-	if (IsolationUsesXactSnapshot())
-		csm_spi_query_latest(sql, 3, types, values, NULL, take_head, head);
-	else
-		csm_spi_write(sql, 3, types, values, NULL, take_head, head);
-}
 
 static bytea *
 to_bytea(const uint8 *bytes, int len)
@@ -157,7 +102,7 @@ insert_link(const CsmLink *link, const uint8 *salt, const Jsonb *payload, const 
 
 /* Chains the link to the head, which then is the link. */
 static void
-append_link(CsmLink *link, const Jsonb *payload, Head *head)
+append_link(CsmLink *link, const Jsonb *payload, CsmHead *head)
 {
 	uint8		salt[CSM_SALT_BYTES];
 
@@ -166,8 +111,10 @@ append_link(CsmLink *link, const Jsonb *payload, Head *head)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not get random bytes for the history of a case")));
 	if (link->actor_name == NULL)
-		link->actor_name = head->actor_name ? head->actor_name : "system";
-	link->id = head->next_id;
+		link->actor_name = csm_history_actor_name(link->actor_id);
+	if (link->actor_name == NULL)
+		link->actor_name = "system";
+	link->id = csm_history_next_id();
 	link->seq = head->seq + 1;
 	link->first = head->seq == 0;
 	memcpy(link->previous, head->hash, CSM_HASH_BYTES);
@@ -188,35 +135,41 @@ typedef struct WholeCase
 } WholeCase;
 
 static void
+see_whole_case(WholeCase *whole, const CsmCaseRow *row)
+{
+	CsmPayload	payload;
+
+	whole->updated_at = DatumGetTimestampTz(csm_case_row_value(row, CASE_updated_at));
+	whole->draft = csm_case_row_null(row, CASE_submitted_at);
+	csm_payload_begin(&payload);
+	csm_payload_add_case(&payload, NULL, row);
+	whole->payload = csm_payload_end(&payload);
+}
+
+static void
 take_whole_case(HeapTuple tuple, TupleDesc desc, void *arg)
 {
 	WholeCase  *whole = (WholeCase *) arg;
-	CsmCaseRow	row;
-	CsmPayload	payload;
 	MemoryContext old = MemoryContextSwitchTo(whole->context);
+	CsmCaseRow	row;
 
 	csm_case_row_open(&row, tuple, desc);
-	whole->updated_at = DatumGetTimestampTz(csm_case_row_value(&row, CASE_updated_at));
-	whole->draft = csm_case_row_null(&row, CASE_submitted_at);
-	csm_payload_begin(&payload);
-	csm_payload_add_case(&payload, desc, NULL, tuple);
-	whole->payload = csm_payload_end(&payload);
+	see_whole_case(whole, &row);
 	MemoryContextSwitchTo(old);
 }
 
 /* The row before the change where that is known, else as it stands. */
 static void
-begin_chain(const CsmLink *link, HeapTuple before, TupleDesc desc, Head *head)
+begin_chain(const CsmLink *link, const CsmCaseRow *before, CsmHead *head)
 {
 	static const char sql[] = "SELECT c.* FROM csm.cases c WHERE c.id = $1 AND c.tenant_id = $2";
 	Oid			types[2] = {INT8OID, INT8OID};
 	Datum		values[2];
 	WholeCase	whole = {.context = CurrentMemoryContext};
 	CsmLink		first = {0};
-	char	   *actor_name = head->actor_name;
 
 	if (before != NULL)
-		take_whole_case(before, desc, &whole);
+		see_whole_case(&whole, before);
 	else
 	{
 		values[0] = Int64GetDatum(link->case_id);
@@ -229,24 +182,20 @@ begin_chain(const CsmLink *link, HeapTuple before, TupleDesc desc, Head *head)
 	first.case_id = link->case_id;
 	first.at = whole.updated_at;
 	first.action = CSM_JUDGED_IMPORT;
-	first.actor_name = "system";
 	first.relation = "system";
 	first.audience = whole.draft ? "customer" : "shared";
 	append_link(&first, whole.payload, head);
-
-	read_head(head, link);
-	head->actor_name = actor_name;
 }
 
 static void
-write_link(CsmLink *link, CsmPayload *payload, bool opens, HeapTuple before, TupleDesc desc)
+write_link(CsmLink *link, CsmPayload *payload, bool opens, const CsmCaseRow *before)
 {
 	Jsonb	   *fields = csm_payload_end(payload);
-	Head		head;
+	CsmHead		head;
 
-	read_head(&head, link);
+	csm_history_head(link->case_id, &head);
 	if (head.seq == 0 && !opens)
-		begin_chain(link, before, desc, &head);
+		begin_chain(link, before, &head);
 	append_link(link, fields, &head);
 }
 
@@ -351,24 +300,26 @@ case_changed(TriggerData *data)
 {
 	TupleDesc	desc = RelationGetDescr(data->tg_relation);
 	bool		opens = TRIGGER_FIRED_BY_INSERT(data->tg_event);
-	HeapTuple	old = opens ? NULL : data->tg_trigtuple;
-	HeapTuple	new = opens ? data->tg_trigtuple : data->tg_newtuple;
 	const CsmJudged *judged;
-	CsmCaseRow	before;
+	CsmCaseRow	before_row;
 	CsmCaseRow	after;
+	const CsmCaseRow *before = NULL;
 	CsmPayload	payload;
 	CsmLink		link = {0};
 
-	csm_case_row_open(&after, new, desc);
+	csm_case_row_open(&after, opens ? data->tg_trigtuple : data->tg_newtuple, desc);
 	if (!opens)
-		csm_case_row_open(&before, old, desc);
+	{
+		csm_case_row_open(&before_row, data->tg_trigtuple, desc);
+		before = &before_row;
+	}
 	link.case_id = csm_case_row_id(&after, CASE_id);
 	link.tenant_id = csm_case_row_id(&after, CASE_tenant_id);
 	judged = csm_judged(link.case_id);
 	pending.case_id = 0;
 
 	csm_payload_begin(&payload);
-	csm_payload_add_case(&payload, desc, old, new);
+	csm_payload_add_case(&payload, before, &after);
 	if (payload.fields == 0)
 		return;
 	if (judged != NULL && !judged->taken && strcmp(judged->action, CSM_JUDGED_COMMENT) == 0)
@@ -379,9 +330,9 @@ case_changed(TriggerData *data)
 	link.at = csm_is_importing() ? GetCurrentTimestamp() :
 		DatumGetTimestampTz(csm_case_row_value(&after, CASE_updated_at));
 	link.action = judged ? judged->action : CSM_JUDGED_UPDATE;
-	link.audience = audience_of_case(opens ? NULL : &before, &after);
+	link.audience = audience_of_case(before, &after);
 	name_actor(&link, judged, signed_in(), opens);
-	write_link(&link, &payload, opens, old, desc);
+	write_link(&link, &payload, opens, before);
 }
 
 /* ---- rows that belong to a case ---- */
@@ -461,7 +412,7 @@ entry_written(TriggerData *data)
 	add_child_column(&payload, &row, "created_at", "entry.created_at");
 	csm_payload_add_text(&payload, "entry.body_sha256", hex);
 	add_pending(&payload, link.case_id);
-	write_link(&link, &payload, false, NULL, NULL);
+	write_link(&link, &payload, false, NULL);
 }
 
 static void
@@ -521,7 +472,7 @@ fields_changed(TriggerData *data)
 	csm_payload_add(&payload, psprintf("%s.attributes", link.audience), JSONBOID,
 					TRIGGER_FIRED_BY_INSERT(data->tg_event) ? NULL : &before,
 					TRIGGER_FIRED_BY_DELETE(data->tg_event) ? NULL : &after);
-	write_link(&link, &payload, false, NULL, NULL);
+	write_link(&link, &payload, false, NULL);
 }
 
 static void
@@ -567,7 +518,7 @@ attachment_written(TriggerData *data)
 		add_child_column(&payload, &row, columns[i], psprintf("attachment.%s", columns[i]));
 	add_hash(&payload, &row, "sha256", "attachment.sha256");
 	add_pending(&payload, link.case_id);
-	write_link(&link, &payload, false, NULL, NULL);
+	write_link(&link, &payload, false, NULL);
 }
 
 /*

@@ -5,10 +5,10 @@
 #ifndef CSM_HISTORY_H
 #define CSM_HISTORY_H
 
-#include "access/htup.h"
-#include "access/tupdesc.h"
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
+
+#include "csm_case_row.h"
 
 #define CSM_HASH_BYTES 32		/* SHA-256 */
 #define CSM_SALT_BYTES 16
@@ -29,7 +29,7 @@ extern void csm_payload_add_text(CsmPayload *payload, const char *field, const c
 extern void csm_payload_add_all(CsmPayload *payload, const Jsonb *from);
 
 /* What of a case is tracked; before is NULL for a first link. */
-extern void csm_payload_add_case(CsmPayload *payload, TupleDesc desc, HeapTuple before, HeapTuple after);
+extern void csm_payload_add_case(CsmPayload *payload, const CsmCaseRow *before, const CsmCaseRow *after);
 
 /* ---- csm_history_chain.c: the canonical binary form ---- */
 
@@ -55,5 +55,18 @@ typedef struct CsmLink
 extern void csm_hash_text(const char *data, int len, uint8 *hash);
 extern void csm_hash_payload(const uint8 *salt, const char *actor_name, const Jsonb *payload, uint8 *hash);
 extern void csm_hash_link(const CsmLink *link, uint8 *hash);
+
+/* ---- csm_history_head.c ---- */
+
+/* The end of a chain. */
+typedef struct CsmHead
+{
+	int64		seq;			/* 0: no link yet */
+	uint8		hash[CSM_HASH_BYTES];
+} CsmHead;
+
+extern void csm_history_head(int64 case_id, CsmHead *head);
+extern int64 csm_history_next_id(void);
+extern char *csm_history_actor_name(int64 user_id);
 
 #endif							/* CSM_HISTORY_H */

@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
@@ -18,9 +17,7 @@
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
-#include "utils/typcache.h"
 
-#include "csm_case_row.h"
 #include "csm_history.h"
 
 /* The row's own place, and what is computed from the other columns. */
@@ -168,9 +165,9 @@ csm_payload_add_all(CsmPayload *payload, const Jsonb *from)
 }
 
 static bool
-tracked(const CsmCaseRow *row, TupleDesc desc, int place)
+tracked(const CsmCaseRow *row, int place)
 {
-	Form_pg_attribute att = TupleDescAttr(desc, place);
+	Form_pg_attribute att = TupleDescAttr(row->desc, place);
 
 	/* the row of a query does not tell which columns are generated */
 	if (att->attisdropped || att->attgenerated != '\0' ||
@@ -186,23 +183,19 @@ tracked(const CsmCaseRow *row, TupleDesc desc, int place)
 
 /* Every column, also one that a later version or a DBA added. */
 void
-csm_payload_add_case(CsmPayload *payload, TupleDesc desc, HeapTuple before, HeapTuple after)
+csm_payload_add_case(CsmPayload *payload, const CsmCaseRow *before, const CsmCaseRow *after)
 {
-	CsmCaseRow	was;
-	CsmCaseRow	is;
+	TupleDesc	desc = after->desc;
 
-	csm_case_row_open(&is, after, desc);
-	if (before != NULL)
-		csm_case_row_open(&was, before, desc);
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		const Datum *old = before == NULL || was.nulls[i] ? NULL : &was.values[i];
-		const Datum *new = is.nulls[i] ? NULL : &is.values[i];
+		const Datum *old = before == NULL || before->nulls[i] ? NULL : &before->values[i];
+		const Datum *new = after->nulls[i] ? NULL : &after->values[i];
 
-		if (!tracked(&is, desc, i))
+		if (before == NULL ? new == NULL : !csm_case_row_differs(before, after, i))
 			continue;
-		if (before == NULL ? new != NULL : csm_case_row_differs(&was, &is, i))
+		if (tracked(after, i))
 			csm_payload_add(payload, NameStr(att->attname), att->atttypid, old, new);
 	}
 }
@@ -213,13 +206,11 @@ PG_FUNCTION_INFO_V1(csm_case_payload);
 Datum
 csm_case_payload(PG_FUNCTION_ARGS)
 {
-	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
-	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
-	TupleDesc	desc = lookup_rowtype_tupdesc_copy(HeapTupleHeaderGetTypeId(header),
-												   HeapTupleHeaderGetTypMod(header));
+	CsmCaseRow	row;
 	CsmPayload	payload;
 
+	csm_case_row_open_argument(&row, PG_GETARG_HEAPTUPLEHEADER(0));
 	csm_payload_begin(&payload);
-	csm_payload_add_case(&payload, desc, NULL, &tuple);
+	csm_payload_add_case(&payload, NULL, &row);
 	PG_RETURN_JSONB_P(csm_payload_end(&payload));
 }

@@ -322,10 +322,7 @@ csm_end_erasure(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(csm_begin_open);
 
-/*
- * csm_private.begin_open(draft, idempotency_key [, parent_id]): about the next
- * new case.
- */
+/* csm_private.begin_open(draft, idempotency_key): about the next new case. */
 Datum
 csm_begin_open(PG_FUNCTION_ARGS)
 {
@@ -339,7 +336,6 @@ csm_begin_open(PG_FUNCTION_ARGS)
 				 errdetail("It has %d.", pg_mbstrlen(key)),
 				 errhint("A random UUID serves well.")));
 	intent.draft = !PG_ARGISNULL(0) && PG_GETARG_BOOL(0);
-	intent.parent_id = PG_NARGS() > 2 && !PG_ARGISNULL(2) ? PG_GETARG_INT64(2) : 0;
 	if (key != NULL)
 		strlcpy(intent.key, key, sizeof(intent.key));
 	csm_intent_set(&intent);

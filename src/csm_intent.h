@@ -45,7 +45,6 @@ typedef struct CsmIntent
 	uint32		given;			/* ACT: CSM_GIVEN_*, beside columns */
 	bool		as_system;		/* NOTE: the system's, whoever runs csm's function */
 	bool		draft;			/* OPEN */
-	int64		parent_id;		/* OPEN: the case it follows up; 0: none */
 	char		key[CSM_MAX_KEY * 4 + 1];	/* OPEN; empty: none */
 	CsmSide		side;			/* ENTRY: who wrote */
 	bool		shared;			/* ENTRY: both sides can read it */

@@ -223,17 +223,44 @@ texts_at(MemoryContext context, HeapTuple tuple, TupleDesc desc, int column, int
 	bool		isnull;
 	Datum		value = heap_getattr(tuple, column, desc, &isnull);
 	Datum	   *elements;
+	bool	   *nulls;
 	char	  **texts;
 
 	*n = 0;
 	if (isnull)
 		return NULL;
 	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
-					  &elements, NULL, n);
+					  &elements, &nulls, n);
 	texts = (char **) MemoryContextAllocZero(context, Max(*n, 1) * sizeof(char *));
 	for (int i = 0; i < *n; i++)
-		texts[i] = MemoryContextStrdup(context, TextDatumGetCString(elements[i]));
+		texts[i] = nulls[i] ? NULL : MemoryContextStrdup(context, TextDatumGetCString(elements[i]));
 	return texts;
+}
+
+/* Keys and values in order, "actor:column" before "column". */
+static void
+take_effects(CsmTransition *t, MemoryContext context, char **keys, char **values, int n)
+{
+	t->effects = (CsmEffect *) MemoryContextAllocZero(context, Max(n, 1) * sizeof(CsmEffect));
+	t->neffects = n;
+	for (int i = 0; i < n; i++)
+	{
+		CsmEffect  *effect = &t->effects[i];
+		char	   *colon = strchr(keys[i], ':');
+
+		if (colon != NULL)
+		{
+			*colon = '\0';
+			effect->actor = csm_actor_from_name(keys[i]);
+			if (effect->actor == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("effect of action \"%s\" names an unknown actor \"%s\"", t->action, keys[i]),
+						 errhint("Write \"column\" or \"actor:column\" in csm.case_transitions.effects.")));
+		}
+		effect->column = colon ? colon + 1 : keys[i];
+		effect->value = values[i];
+	}
 }
 
 static void
@@ -245,6 +272,7 @@ take_transition(HeapTuple tuple, TupleDesc desc, void *arg)
 	bool		isnull;
 	int			n;
 	char	  **texts;
+	char	  **values;
 
 	machine->transitions = grow(context, machine->transitions, machine->ntransitions,
 								sizeof(CsmTransition));
@@ -261,44 +289,10 @@ take_transition(HeapTuple tuple, TupleDesc desc, void *arg)
 		t->actors |= csm_actor_from_name(texts[i]);
 	t->required = texts_at(context, tuple, desc, 5, &t->nrequired);
 	t->note_required = DatumGetBool(heap_getattr(tuple, 6, desc, &isnull));
-}
-
-/* Rows come in the order of the transitions, "actor:column" before "column". */
-static void
-take_effect(HeapTuple tuple, TupleDesc desc, void *arg)
-{
-	CsmMachine *machine = (CsmMachine *) arg;
-	MemoryContext context = GetMemoryChunkContext(machine);
-	char	   *from = text_at(tuple, desc, 1);
-	char	   *action = text_at(tuple, desc, 2);
-	char	   *key = text_at(tuple, desc, 3);
-	char	   *value = text_at(tuple, desc, 4);
-	char	   *colon = strchr(key, ':');
-
-	for (int i = 0; i < machine->ntransitions; i++)
-	{
-		CsmTransition *t = &machine->transitions[i];
-		CsmEffect  *effect;
-
-		if (strcmp(t->from->key, from) != 0 || strcmp(t->action, action) != 0)
-			continue;
-		t->effects = grow(context, t->effects, t->neffects, sizeof(CsmEffect));
-		effect = &t->effects[t->neffects++];
-		effect->actor = 0;
-		if (colon != NULL)
-		{
-			*colon = '\0';
-			effect->actor = csm_actor_from_name(key);
-			if (effect->actor == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("effect of action \"%s\" names an unknown actor \"%s\"", action, key),
-						 errhint("Write \"column\" or \"actor:column\" in csm.case_transitions.effects.")));
-		}
-		effect->column = MemoryContextStrdup(context, colon ? colon + 1 : key);
-		effect->value = value ? MemoryContextStrdup(context, value) : NULL;
-		return;
-	}
+	t->label = MemoryContextStrdup(context, text_at(tuple, desc, 7));
+	texts = texts_at(context, tuple, desc, 8, &n);
+	values = texts_at(context, tuple, desc, 9, &n);
+	take_effects(t, context, texts, values, n);
 }
 
 static CsmAudience
@@ -349,12 +343,12 @@ read_machine(MemoryContext context, int64 tenant_id, const char *case_type)
 	static const char states_sql[] =
 		"SELECT state, value, state_class FROM csm_private.machine_states($1, $2) ORDER BY value";
 	static const char transitions_sql[] =
-		"SELECT from_state, action, to_state, actors, required_fields, note_required"
-		"  FROM csm_private.machine_transitions($1, $2) ORDER BY from_state, action";
-	static const char effects_sql[] =
-		"SELECT t.from_state, t.action, e.key, e.value"
-		"  FROM csm_private.machine_transitions($1, $2) t, LATERAL jsonb_each_text(t.effects) e"
-		" ORDER BY t.from_state, t.action, strpos(e.key, ':') = 0, e.key";
+		"SELECT t.from_state, t.action, t.to_state, t.actors, t.required_fields, t.note_required, t.label,"
+		"       array_agg(e.key ORDER BY strpos(e.key, ':') = 0, e.key) FILTER (WHERE e.key IS NOT NULL),"
+		"       array_agg(e.value ORDER BY strpos(e.key, ':') = 0, e.key) FILTER (WHERE e.key IS NOT NULL)"
+		"  FROM csm_private.machine_transitions($1, $2) t"
+		"  LEFT JOIN LATERAL jsonb_each_text(t.effects) e ON true"
+		" GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2";
 	static const char fields_sql[] =
 		"SELECT name, type, audience, required, required_for, choices, reference"
 		"  FROM csm_private.type_fields($1, $2) ORDER BY \"position\", name";
@@ -370,7 +364,6 @@ read_machine(MemoryContext context, int64 tenant_id, const char *case_type)
 		return NULL;
 	csm_spi_query(states_sql, 2, types, values, NULL, take_state, machine);
 	csm_spi_query(transitions_sql, 2, types, values, NULL, take_transition, machine);
-	csm_spi_query(effects_sql, 2, types, values, NULL, take_effect, machine);
 	csm_spi_query(fields_sql, 2, types, values, NULL, take_field, machine);
 	return machine;
 }

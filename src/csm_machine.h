@@ -37,6 +37,7 @@ typedef struct CsmEffect
 typedef struct CsmTransition
 {
 	char	   *action;
+	char	   *label;
 	const CsmState *from;
 	const CsmState *to;
 	uint32		actors;

@@ -71,7 +71,7 @@ CREATE TABLE csm.case_transitions (
 );
 SELECT csm_private.adopt_table('csm.case_transitions');
 SELECT csm_private.signal_on('csm.case_transitions',
-    '{tenant_id,case_type,from_state,action,to_state,actors,required_fields,note_required,effects,active}', 'machine', 'tenant_id');
+    '{tenant_id,case_type,from_state,action,to_state,actors,required_fields,note_required,effects,label,active}', 'machine', 'tenant_id');
 
 DO $$
 DECLARE

@@ -55,11 +55,6 @@ AS 'MODULE_PATHNAME', 'csm_begin_open' LANGUAGE c VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION csm_private.begin_open(boolean, text) IS
 'Announces a new case: as draft or not, with a key or NULL; error 22023 for an empty key or one longer than 200 characters';
 
-CREATE OR REPLACE FUNCTION csm_private.begin_open(draft boolean, idempotency_key text, parent_id bigint) RETURNS boolean
-AS 'MODULE_PATHNAME', 'csm_begin_open' LANGUAGE c VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION csm_private.begin_open(boolean, text, bigint) IS
-'The same for a case that follows up another';
-
 CREATE OR REPLACE FUNCTION csm_private.end_open(c csm.cases) RETURNS csm.cases
 AS 'MODULE_PATHNAME', 'csm_end_open' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION csm_private.end_open(csm.cases) IS
@@ -136,7 +131,6 @@ BEGIN
         'csm_private.actions_for(bigint, text, text, text)',
         'csm_private.dispute_permits(csm.cases, text)',
         'csm_private.begin_open(boolean, text)',
-        'csm_private.begin_open(boolean, text, bigint)',
         'csm_private.end_open(csm.cases)',
         'csm_private.begin_act(csm.cases, text, text, jsonb, boolean)',
         'csm_private.begin_system(bigint)',

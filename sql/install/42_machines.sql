@@ -7,7 +7,7 @@
 -- ends the walk where rows came in by another way.
 CREATE OR REPLACE FUNCTION csm_private.type_chain(tenant_id bigint, case_type text)
 RETURNS TABLE (case_type text, depth integer, in_machine boolean)
-LANGUAGE sql STABLE STRICT ROWS 4
+LANGUAGE sql STABLE ROWS 4
 BEGIN ATOMIC
     WITH RECURSIVE chain AS (
         SELECT t.case_type, t.parent_type, 0 AS depth, true AS in_machine, t.own_machine
@@ -24,7 +24,7 @@ COMMENT ON FUNCTION csm_private.type_chain(bigint, text) IS
 'The type (depth 0) and its ancestors; in_machine: whether states and transitions of that ancestor are inherited. No row for an unknown type';
 
 CREATE OR REPLACE FUNCTION csm_private.type_setting(tenant_id bigint, case_type text, key text) RETURNS jsonb
-LANGUAGE sql STABLE STRICT
+LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT nullif(t.settings -> key, 'null')
     FROM csm_private.type_chain(tenant_id, case_type) c
@@ -37,7 +37,7 @@ COMMENT ON FUNCTION csm_private.type_setting(bigint, text, text) IS
 
 CREATE OR REPLACE FUNCTION csm_private.machine_states(tenant_id bigint, case_type text)
 RETURNS TABLE (state text, value integer, state_class text, label text, case_type text, depth integer)
-LANGUAGE sql STABLE STRICT ROWS 10
+LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
     SELECT n.state, n.value, n.state_class, n.label, n.case_type, n.depth
     FROM (SELECT DISTINCT ON (s.state) s.state, s.value, s.state_class, s.label, s.active, s.case_type, c.depth
@@ -53,7 +53,7 @@ COMMENT ON FUNCTION csm_private.machine_states(bigint, text) IS
 CREATE OR REPLACE FUNCTION csm_private.machine_transitions(tenant_id bigint, case_type text)
 RETURNS TABLE (from_state text, action text, to_state text, actors text[], required_fields text[], note_required boolean,
                effects jsonb, label text, case_type text, depth integer)
-LANGUAGE sql STABLE STRICT ROWS 30
+LANGUAGE sql STABLE ROWS 30
 BEGIN ATOMIC
     WITH known AS MATERIALIZED (
         SELECT s.state FROM csm_private.machine_states(machine_transitions.tenant_id, machine_transitions.case_type) s
@@ -71,7 +71,7 @@ COMMENT ON FUNCTION csm_private.machine_transitions(bigint, text) IS
 'Transitions of the machine of a case type, inherited ones included; none from or to a state that the machine does without';
 
 CREATE OR REPLACE FUNCTION csm_private.type_fields(tenant_id bigint, case_type text) RETURNS SETOF csm.case_type_fields
-LANGUAGE sql STABLE STRICT ROWS 10
+LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
     SELECT (n.f).*
     FROM (SELECT DISTINCT ON (f.name) f
@@ -82,6 +82,12 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION csm_private.type_fields(bigint, text) IS
 'Fields of a case type, inherited ones included';
+
+CREATE FUNCTION csm_private.offers(c csm.cases)
+RETURNS TABLE (action text, label text, to_state text, required_fields text[], note_required boolean)
+AS 'MODULE_PATHNAME', 'csm_offers' LANGUAGE c STABLE STRICT ROWS 10;
+COMMENT ON FUNCTION csm_private.offers(csm.cases) IS
+'Body of csm.actions(): what the machine of the case permits the current person in its state; no check that he sees the case';
 
 -- ---- what keeps the rows sound ----
 
@@ -146,7 +152,7 @@ DECLARE
 BEGIN
     FOREACH f IN ARRAY ARRAY['csm_private.type_chain(bigint, text)', 'csm_private.type_setting(bigint, text, text)',
         'csm_private.machine_states(bigint, text)', 'csm_private.machine_transitions(bigint, text)',
-        'csm_private.type_fields(bigint, text)', 'csm_private.type_chain_guard()', 'csm_private.transition_types()']::regprocedure[]
+        'csm_private.type_fields(bigint, text)', 'csm_private.offers(csm.cases)', 'csm_private.type_chain_guard()', 'csm_private.transition_types()']::regprocedure[]
     LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO csm_owner', f);
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);

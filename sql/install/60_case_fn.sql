@@ -208,28 +208,17 @@ AS $$
 #variable_conflict use_column
 DECLARE
     c csm.cases;
-    relations text[];
 BEGIN
     SELECT * INTO c FROM csm.cases e WHERE e.id = actions.case_id;
     IF NOT (csm_private.case_allows(c, 'case_read') OR c.id IS NOT NULL AND csm_private.acts_as_system())
        OR c.state_class IN ('closed', 'cancelled') THEN
         RETURN;
     END IF;
-    relations := csm_private.case_actors(c);
     RETURN QUERY
-        SELECT t.action, t.label, t.to_state,
-               ARRAY(SELECT r FROM unnest(t.required_fields) WITH ORDINALITY u(r, n)
-                     WHERE NOT (t.effects ? r)
-                       AND NOT EXISTS (SELECT FROM unnest(relations) a WHERE t.effects ? (a || ':' || r))
-                     ORDER BY n)
-               || ARRAY(SELECT f.name FROM csm_private.type_fields(c.tenant_id, c.case_type) f
-                        WHERE t.action = ANY (f.required_for) ORDER BY f."position", f.name),
-               t.note_required AND NOT (t.effects ? 'note')
-                   AND NOT EXISTS (SELECT FROM unnest(relations) a WHERE t.effects ? (a || ':note'))
-        FROM csm_private.machine_transitions(c.tenant_id, c.case_type) t
-        WHERE t.from_state = c.state AND t.actors && relations
-          AND (c.counterparty_account_id IS NULL OR csm_private.dispute_permits(c, t.action))
-        ORDER BY t.action;
+        SELECT o.action, o.label, o.to_state, o.required_fields, o.note_required
+        FROM csm_private.offers(c) o
+        WHERE c.counterparty_account_id IS NULL OR csm_private.dispute_permits(c, o.action)
+        ORDER BY o.action;
 END $$;
 COMMENT ON FUNCTION csm.actions(bigint) IS
 'What the caller may do with the case now: action, caption, state it leads to, fields that must be filled in then, whether a note must be given. No row for a case that is closed, hidden or missing';

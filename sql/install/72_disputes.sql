@@ -175,56 +175,6 @@ GRANT EXECUTE ON FUNCTION csm.dispute_counterparties() TO csm_portal, csm_agent;
 COMMENT ON FUNCTION csm.dispute_counterparties() IS
 'With whom the caller may open a dispute: the other account and its name, for each of the accounts for which he may open cases (for_account_id). Current relationships of type trades_with, in either direction; no row for nobody';
 
--- A follow-up is a new case like any other, opened with the caller's rights;
--- only that it follows a closed one, the trigger is told.
-CREATE FUNCTION csm_private.begin_follow_up(case_id bigint, draft boolean, idempotency_key text) RETURNS csm.cases
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    c csm.cases;
-BEGIN
-    SELECT * INTO c FROM csm.cases e WHERE e.id = case_id;
-    IF NOT (csm_private.case_allows(c, 'case_read') OR c.id IS NOT NULL AND csm_private.acts_as_system()) THEN
-        RAISE EXCEPTION 'case % does not exist', case_id USING ERRCODE = 'SM001',
-            HINT = 'A case that you may not see is reported in the same way.';
-    ELSIF NOT csm_private.case_actors(c) && '{claimant,agent,system}'::text[] THEN
-        RAISE EXCEPTION 'a follow-up of case % is not permitted', c.number USING ERRCODE = '42501',
-            HINT = 'The side that opened a dispute may open it again.';
-    ELSIF c.counterparty_account_id IS NULL OR c.state_class <> 'closed' THEN
-        RAISE EXCEPTION 'case % is no closed dispute', c.number USING ERRCODE = 'SM002',
-            DETAIL = format('Its state is "%s".', c.state), HINT = 'While it is open, act on the dispute itself.';
-    END IF;
-    PERFORM csm_private.begin_open(draft, idempotency_key, c.id);
-    -- Who asks now, unless he asked for somebody else before.
-    IF NOT (c.opened_by = csm.current_user_id() OR csm_private.case_allows(c, 'case_work') OR csm_private.acts_as_system()) THEN
-        c.requester_id := NULL;
-    END IF;
-    RETURN c;
-END $$;
-ALTER FUNCTION csm_private.begin_follow_up(bigint, boolean, text) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.begin_follow_up(bigint, boolean, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm_private.begin_follow_up(bigint, boolean, text) TO csm_portal, csm_agent;
-COMMENT ON FUNCTION csm_private.begin_follow_up(bigint, boolean, text) IS
-'Announces a new case that follows up a closed dispute, and returns that dispute, requester_id NULL where the caller is to be the requester; errors as csm.follow_up_dispute()';
-
-CREATE FUNCTION csm.follow_up_dispute(case_id bigint, subject text, description text DEFAULT NULL, fields jsonb DEFAULT '{}',
-    draft boolean DEFAULT false, idempotency_key text DEFAULT NULL) RETURNS csm.cases
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-    SELECT csm_private.end_open(csm_private.open_case_row(
-        true, follow_up_dispute.subject, follow_up_dispute.description, o.case_type, o.account_id, o.requester_id,
-        o.counterparty_account_id, o.product_id, NULL, o.priority, o.channel,
-        csm_private.with_attributes(o.case_type, follow_up_dispute.fields), follow_up_dispute.idempotency_key))
-    FROM csm_private.begin_follow_up(follow_up_dispute.case_id, follow_up_dispute.draft, follow_up_dispute.idempotency_key) o;
-END;
-ALTER FUNCTION csm.follow_up_dispute(bigint, text, text, jsonb, boolean, text) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm.follow_up_dispute(bigint, text, text, jsonb, boolean, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm.follow_up_dispute(bigint, text, text, jsonb, boolean, text) TO csm_portal, csm_agent;
-COMMENT ON FUNCTION csm.follow_up_dispute(bigint, text, text, jsonb, boolean, text) IS
-'Opens a new dispute between the same two accounts, with parent_id naming the closed one, which stays as it is. For the side that opened it and for staff who work on it; requester is the caller, or the requester of the closed one where the caller opened that or is staff. fields, draft, idempotency_key: as in csm.open_case(). Errors: SM001 no such case, 42501 not permitted, SM002 not a closed dispute, and those of csm.open_case()';
-
 -- ---- what time does ----
 
 -- Which of the three clocks runs, the machine says: the one whose action the
@@ -333,7 +283,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    most CONSTANT integer := csm_private.type_setting(c.tenant_id, c.case_type, 'max_rounds') #>> '{}';
+    most CONSTANT integer := (csm_private.type_setting(c.tenant_id, c.case_type, 'max_rounds') #>> '{}')::integer;
 BEGIN
     IF (SELECT count(*) FROM csm.dispute_proposals p WHERE p.case_id = c.id AND p.outcome = 'rejected') >= most
        AND 'escalate' = ANY (csm_private.actions_for(c.tenant_id, c.case_type, c.state, 'system')) THEN

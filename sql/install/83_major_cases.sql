@@ -192,7 +192,8 @@ AS $$
         WHERE case_children.followed <> excluded.followed
 $$;
 
--- An entry of a major case, or on a child of one.
+-- An entry of a major case.  The guard of csm.cases sees to the attention that a
+-- work note on a child calls.
 CREATE FUNCTION csm_private.family_entry(tenant_id bigint, case_id bigint, entry_id bigint, visibility text) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -205,12 +206,6 @@ BEGIN
     IF c.major_state = 'accepted' AND c.state_class NOT IN ('closed', 'cancelled')
        AND (CASE visibility WHEN 'shared' THEN 'comments' WHEN 'internal' THEN 'work_notes' ELSE '' END) = ANY (csm_private.major_fields(tenant_id)) THEN
         PERFORM csm_private.pass_down(tenant_id, case_id, '{}', entry_id, false);
-    END IF;
-    -- R 2.5: a work note on a child of a major case.
-    IF visibility = 'internal' AND NOT c.needs_attention AND c.state_class NOT IN ('closed', 'cancelled')
-       AND EXISTS (SELECT FROM csm.cases p WHERE p.id = c.parent_id AND p.tenant_id = c.tenant_id AND p.major_state = 'accepted') THEN
-        PERFORM csm_private.begin_system(case_id);
-        UPDATE csm.cases x SET needs_attention = true WHERE x.id = case_id AND x.tenant_id = family_entry.tenant_id;
     END IF;
 END $$;
 CREATE FUNCTION csm_private.entry_family() RETURNS trigger

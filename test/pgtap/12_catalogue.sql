@@ -145,7 +145,7 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.run_due_in(bigint,timestamp with time zone,integer)'), ('csm.escalation_options(bigint)'),
                        ('csm.request_escalation(bigint,text,text,text)'), ('csm.request_account_escalation(bigint,text,text,text)'),
                        ('csm.decide_escalation(bigint,boolean,text)'), ('csm.deescalate(bigint,text)'),
-                       ('csm.dispute_counterparties()'), ('csm_private.begin_follow_up(bigint,boolean,text)'),
+                       ('csm.dispute_counterparties()'),
                        ('csm.case_as_of(bigint,timestamp with time zone)'), ('csm.verify_history(bigint)'),
                        ('csm.attach(bigint,text,text,bytea,text,bigint,bigint,bytea)'),
                        ('csm.propose_major(bigint,text)'), ('csm.reject_major(bigint,text)'), ('csm.cancel_major(bigint,text)'),

@@ -24,6 +24,14 @@ $node->safe_psql('postgres', q{
 	INSERT INTO csm.case_parties (tenant_id, case_id, user_id) VALUES (small.tenant(), small.c('north: pump'), small.u('student'));
 	INSERT INTO csm.case_parties (tenant_id, case_id, account_id, capabilities, valid_during)
 	VALUES (small.tenant(), small.c('north: valve'), small.a('umbrella'), '{case_read,case_comment}', tstzrange(now() - interval '1 day', NULL));
+	-- tasks and lines, open and ended, whose blocks and stamps a trigger would write again
+	INSERT INTO csm.case_tasks (tenant_id, case_id, subject) VALUES (small.tenant(), small.c('north: valve'), 'open'), (small.tenant(), small.c('north: valve'), 'ended');
+	UPDATE csm.case_tasks SET state = 'closed' WHERE subject = 'ended';
+	INSERT INTO csm.case_lines (tenant_id, case_id, description) VALUES (small.tenant(), small.c('north: valve'), 'open'), (small.tenant(), small.c('north: valve'), 'ended');
+	UPDATE csm.case_lines SET state = 'resolved_denied' WHERE description = 'ended';
+	INSERT INTO csm.case_links (tenant_id, from_case_id, to_case_id, kind) VALUES (small.tenant(), small.c('north: valve'), small.c('north: pump'), 'related');
+	INSERT INTO csm.handling_notes (tenant_id, account_id, body) VALUES (small.tenant(), small.a('north'), 'call first');
+	INSERT INTO csm.response_templates (tenant_id, name, body) VALUES (small.tenant(), 'hello', 'Dear {{requester.name}}');
 	-- a subtree that was moved, and rows stored so that children come first
 	UPDATE csm.accounts SET parent_id = small.a('south') WHERE id = small.a('north');
 	UPDATE csm.accounts SET parent_id = small.a('acme') WHERE id = small.a('north');

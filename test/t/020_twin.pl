@@ -103,6 +103,14 @@ sub hidden_rows
 			SELECT small.tenant(), c.id, c.branch, c.requester_id, 'secret', 'shared', 'customer', 'pump', 'my key'
 			FROM csm.cases c WHERE c.id >= $there;
 		INSERT INTO csm.case_parties (tenant_id, case_id, user_id) VALUES (small.tenant(), $there, $there + 7);
+		-- on cases that some outsiders see: what is the desk's, and what belongs to both cases of a link
+		INSERT INTO csm.case_tasks (id, tenant_id, case_id, subject, blocking, assigned_to) OVERRIDING SYSTEM VALUE
+			VALUES ($there, small.tenant(), small.c('north: pump'), 'secret task', false, $there + 6),
+			($there + 1, small.tenant(), $there, 'secret task', true, NULL);
+		INSERT INTO csm.case_links (tenant_id, from_case_id, to_case_id, kind) VALUES (small.tenant(), $there, small.c('north: pump'), 'related');
+		INSERT INTO csm.case_blocks (tenant_id, case_id, reason) VALUES (small.tenant(), $there, 'other');
+		INSERT INTO csm.case_lines (tenant_id, case_id, description, state) VALUES (small.tenant(), $there, 'secret line', 'new');
+		INSERT INTO csm.handling_notes (tenant_id, account_id, body) VALUES (small.tenant(), small.a('north'), 'secret note');
 		-- more of what is hidden anyway: another tenant with everything
 		SELECT csm.create_tenant('secret', 'Secret', 'admin\@secret.example');
 		ANALYZE;
@@ -151,6 +159,17 @@ sub script
 		"SELECT csm.act($there, 'nonsense')",
 		"INSERT INTO csm.case_entries (case_id, body) VALUES ($there, 'hello')",
 		"INSERT INTO csm.case_entries (case_id, body, idempotency_key) VALUES ($there, 'hello', 'my key')",
+		"INSERT INTO csm.case_tasks (case_id, subject) VALUES ($there, 'x')",
+		"INSERT INTO csm.case_lines (case_id, description) VALUES ($there, 'x')",
+		"INSERT INTO csm.case_blocks (case_id, reason) VALUES ($there, 'other')",
+		"UPDATE csm.case_tasks SET state = 'closed' WHERE id = $there",
+		"SELECT csm.share_case($there, csm.current_user_id() + 1)",
+		"SELECT csm.unshare_case($there, csm.current_user_id() + 1)",
+		"SELECT csm.open_follow_up($there)",
+		"SELECT * FROM csm.notes_for($there)",
+		"SELECT csm.render_template('none', $there)",
+		(map { "SELECT csm.$_ FROM csm.cases c WHERE c.opened_by = csm.current_user_id()" } "share_case(c.id, $there)", "share_case(c.id, NULL, $there)",
+			"unshare_case(c.id, $there)", 'open_follow_up(c.id)'),
 		@references,
 		"INSERT INTO csm.cases (id, subject) VALUES ($there, 'mine')",
 		"INSERT INTO csm.cases (number, subject) VALUES ('SECRET1', 'mine')",
