@@ -4,7 +4,9 @@
  *	  at opening, a unit is used at closing.
  *
  * Both run with every case, so they are one prepared statement each.  What
- * fits is defined in SQL, csm_private.entitlement_candidates().
+ * fits is defined in SQL, csm_private.entitlement_candidates(); of a tenant that
+ * has no entitlement at all it is not asked, which is remembered until a row of
+ * the tenant's entitlements is signalled (csm_signal.c).
  */
 #include "postgres.h"
 
@@ -38,6 +40,49 @@ id_or_null(int64 id, char *null)
 	return Int64GetDatum(id);
 }
 
+/* Tenants by their id modulo the size. */
+#define KNOWN_TENANTS 16
+
+typedef struct KnownTenant
+{
+	int64		tenant_id;		/* 0: none */
+	int			anchor;
+	uint32		seen;			/* csm_signal_count of the anchor */
+	bool		has_entitlements;
+} KnownTenant;
+
+static KnownTenant known_tenants[KNOWN_TENANTS];
+
+static void
+take_any(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+}
+
+static bool
+has_entitlements(int64 tenant_id)
+{
+	static const char sql[] = "SELECT FROM csm.entitlements WHERE tenant_id = $1 LIMIT 1";
+	static const Oid types[1] = {INT8OID};
+	KnownTenant *known = &known_tenants[tenant_id % KNOWN_TENANTS];
+	Datum		values[1] = {Int64GetDatum(tenant_id)};
+	int			anchor;
+	uint32		seen;
+	bool		has;
+
+	csm_signal_watch();
+	if (known->tenant_id == tenant_id && known->seen == csm_signal_count[known->anchor])
+		return known->has_entitlements;
+
+	/* Counted before reading: what is signalled meanwhile makes it stale. */
+	anchor = csm_signal_anchor(CSM_SIGNAL_ENTITLEMENT, (uint64) tenant_id);
+	seen = csm_signal_count[anchor];
+	has = csm_spi_query(sql, 1, types, values, NULL, take_any, NULL) > 0;
+	/* What a transaction's own snapshot shows is not for the next one. */
+	if (csm_spi_latest())
+		*known = (KnownTenant) {tenant_id, anchor, seen, has};
+	return has;
+}
+
 static void
 take_candidate(HeapTuple tuple, TupleDesc desc, void *arg)
 {
@@ -66,6 +111,8 @@ csm_fill_entitlement(PG_FUNCTION_ARGS)
 		return PointerGetDatum(data->tg_trigtuple);
 	csm_case_row_open(&row, data->tg_trigtuple, RelationGetDescr(data->tg_relation));
 	csm_case_row_keys(&row, &keys);
+	if (!has_entitlements(keys.tenant_id))
+		return PointerGetDatum(data->tg_trigtuple);
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int64GetDatum(keys.tenant_id);
 	values[1] = id_or_null(keys.account_id, &nulls[1]);

@@ -43,6 +43,7 @@ static const char *const kind_names[CSM_SIGNAL_KINDS] = {
 	[CSM_SIGNAL_RELATION] = "relation",
 	[CSM_SIGNAL_PARTY] = "party",
 	[CSM_SIGNAL_CONTACT] = "contact",
+	[CSM_SIGNAL_ENTITLEMENT] = "entitlement",
 	[CSM_SIGNAL_HOUSEHOLD] = "household",
 	[CSM_SIGNAL_ORGANIZATION] = "organization",
 	[CSM_SIGNAL_CONFIG] = "config",

@@ -153,10 +153,12 @@ EXCEPTION
 END $$;
 
 -- Who reads: the rule once for both tables, as text, because a policy stores a
--- parsed expression.  No arm has a sub-select, so each is answered by an index.
+-- parsed expression.  No arm has a sub-select, and each implies the condition of
+-- the partial index on its key, so each is answered by an index.
 DO $$
 DECLARE
-    rule CONSTANT text := 'csm.account_allows(account_id, %1$L) OR csm.requester_allows(user_id, ''b2c'', NULL, %1$L) OR %2$s(id, %1$L)';
+    rule CONSTANT text := 'csm.account_allows(account_id, %1$L) '
+        'OR (user_id IS NOT NULL AND csm.requester_allows(user_id, ''b2c'', NULL, %1$L)) OR %2$s(id, %1$L)';
     everywhere CONSTANT text := 'csm.all_in(tenant_id, branch, %L)';
     manages CONSTANT text := 'csm.all_in(tenant_id, branch, ''product_manage'') OR csm.account_allows(account_id, ''product_manage'')';
     item record;

@@ -111,6 +111,7 @@ CREATE INDEX entitlements_tenant_idx ON csm.entitlements (tenant_id);
 CREATE INDEX entitlements_product_idx ON csm.entitlements (tenant_id, product_id)
     WHERE holder_account_id IS NULL AND holder_user_id IS NULL;
 SELECT csm_private.adopt_table('csm.entitlements');
+SELECT csm_private.signal_on('csm.entitlements', '{tenant_id}', 'entitlement', 'tenant_id');
 
 CREATE TABLE csm.entitlement_uses (
     id bigint GENERATED ALWAYS AS IDENTITY,
@@ -152,7 +153,8 @@ END $$;
 -- nobody, for a product alone, is for staff to see.
 DO $$
 DECLARE
-    reads CONSTANT text := 'csm.account_allows(%1$s, ''entitlement_read'') OR csm.requester_allows(%2$s, ''b2c'', NULL, ''entitlement_read'')';
+    reads CONSTANT text := 'csm.account_allows(%1$s, ''entitlement_read'') '
+        'OR (%2$s IS NOT NULL AND csm.requester_allows(%2$s, ''b2c'', NULL, ''entitlement_read''))';
     everywhere CONSTANT text := ' OR csm.all_in(tenant_id, branch, ''entitlement_read'')';
     of_nobody CONSTANT text := ' OR (holder_account_id IS NULL AND holder_user_id IS NULL AND tenant_id = csm.all_tenant(''entitlement_read''))';
     manages CONSTANT text := 'csm.all_in(tenant_id, coalesce(branch, ''b2b''), ''product_manage'')';
@@ -275,10 +277,12 @@ BEGIN
 END $$;
 
 -- What a case can be worked under: everything that an entitlement names must be
--- the case's.  Each look-up below is one index; of the rows they find, what is
--- not valid now, out of units, or for another channel is left out.  A contract
--- counts while it is active, for its own account or person, and, if it has
--- lines, for what they cover.
+-- the case's.  Each look-up below is one index, by ids alone (which keep to
+-- their tenant by the foreign keys), so that a plan made while the tables were
+-- empty stays right.  Of what they find, entitlements that are not valid now,
+-- out of units, or for another channel are left out.  A contract counts while
+-- it is active, for its own account or person, and, if it has lines, for what
+-- they cover.
 CREATE FUNCTION csm_private.entitlement_candidates(tenant_id bigint, account_id bigint, user_id bigint, product_id bigint,
     asset_id bigint, channel text, at_time timestamptz)
 RETURNS TABLE (entitlement_id bigint, weight integer, ends_at timestamptz)
@@ -291,42 +295,36 @@ BEGIN ATOMIC
          + CASE WHEN e.contract_id IS NOT NULL THEN 4 ELSE 0 END,
            upper(e.valid_during)
     FROM (SELECT a.sold_product_id, coalesce($4, a.product_id) AS product_id
-          FROM (SELECT) one LEFT JOIN csm.assets a ON a.id = $5 AND a.tenant_id = $1) about
+          FROM (SELECT) one LEFT JOIN csm.assets a ON a.id = $5) about
     CROSS JOIN LATERAL (
-        SELECT x.* FROM csm.entitlements x WHERE x.account_id = $2
-      UNION ALL
-        SELECT x.* FROM csm.entitlements x WHERE x.user_id = $3
-      UNION ALL
-        SELECT x.* FROM csm.entitlements x WHERE x.asset_id = $5 AND x.account_id IS NULL AND x.user_id IS NULL
-      UNION ALL
-        SELECT x.* FROM csm.entitlements x
-        WHERE x.sold_product_id = about.sold_product_id AND x.asset_id IS NULL AND x.account_id IS NULL AND x.user_id IS NULL
-      UNION ALL
-        SELECT x.* FROM csm.entitlements x
-        WHERE x.holder_account_id = $2 AND x.account_id IS NULL AND x.asset_id IS NULL AND x.sold_product_id IS NULL
-      UNION ALL
-        SELECT x.* FROM csm.entitlements x
-        WHERE x.holder_user_id = $3 AND x.user_id IS NULL AND x.asset_id IS NULL AND x.sold_product_id IS NULL
-      UNION ALL
-        SELECT x.* FROM csm.entitlements x
-        WHERE x.tenant_id = $1 AND x.product_id = about.product_id AND x.holder_account_id IS NULL AND x.holder_user_id IS NULL) e
-    WHERE e.tenant_id = $1 AND NOT e.suspended AND NOT e.cancelled
+        SELECT x.id FROM csm.entitlements x WHERE x.holder_account_id = $2
+      UNION
+        SELECT x.id FROM csm.entitlements x WHERE x.holder_user_id = $3
+      UNION
+        SELECT x.id FROM csm.entitlements x WHERE x.asset_id = $5
+      UNION
+        SELECT x.id FROM csm.entitlements x WHERE x.sold_product_id = about.sold_product_id
+      UNION
+        SELECT x.id FROM csm.entitlements x
+        WHERE x.tenant_id = $1 AND x.product_id = about.product_id AND x.holder_account_id IS NULL AND x.holder_user_id IS NULL) k
+    -- row by row, whatever the planner makes of the size of the table
+    CROSS JOIN LATERAL (SELECT x.* FROM csm.entitlements x WHERE x.id = k.id OFFSET 0) e
+    WHERE NOT e.suspended AND NOT e.cancelled
       AND (e.total IS NULL OR e.used < e.total)
       AND (e.valid_during IS NULL OR e.valid_during @> $7)
       AND (e.channels IS NULL OR $6 = ANY (e.channels))
+      AND (e.account_id IS NULL OR e.account_id = $2)
+      AND (e.user_id IS NULL OR e.user_id = $3)
       AND (e.product_id IS NULL OR e.product_id = about.product_id)
       AND (e.asset_id IS NULL OR e.asset_id = $5)
       AND (e.sold_product_id IS NULL OR e.sold_product_id = about.sold_product_id)
-      AND (e.contract_id IS NULL OR EXISTS (
-            SELECT FROM csm.contracts c
-            WHERE c.id = e.contract_id AND c.tenant_id = $1 AND (c.account_id = $2 OR c.user_id = $3)
-              AND NOT c.draft AND NOT c.cancelled
-              AND (c.valid_during IS NULL OR c.valid_during @> $7)
-              AND (NOT EXISTS (SELECT FROM csm.contract_lines l WHERE l.contract_id = c.id AND l.tenant_id = $1)
-                   OR EXISTS (SELECT FROM csm.contract_lines l
-                              WHERE l.contract_id = c.id AND l.tenant_id = $1
-                                AND (l.asset_id = $5 OR l.sold_product_id = about.sold_product_id
-                                     OR l.product_id = about.product_id)))));
+      AND (e.contract_id IS NULL
+           OR (SELECT (c.account_id = $2 OR c.user_id = $3) AND NOT c.draft AND NOT c.cancelled
+                      AND (c.valid_during IS NULL OR c.valid_during @> $7)
+                      AND coalesce((SELECT bool_or(coalesce(l.asset_id = $5 OR l.sold_product_id = about.sold_product_id
+                                                            OR l.product_id = about.product_id, false))
+                                    FROM csm.contract_lines l WHERE l.contract_id = c.id), true)
+               FROM csm.contracts c WHERE c.id = e.contract_id));
 END;
 
 CREATE FUNCTION csm.case_entitlements(case_id bigint)
@@ -477,13 +475,14 @@ CREATE TRIGGER entitlement_uses_10_append_only BEFORE UPDATE OR DELETE ON csm.en
     FOR EACH ROW EXECUTE FUNCTION csm_private.append_only();
 CREATE TRIGGER entitlement_uses_10_append_only_truncate BEFORE TRUNCATE ON csm.entitlement_uses
     FOR EACH STATEMENT EXECUTE FUNCTION csm_private.append_only();
-CREATE TRIGGER cases_30_entitlement BEFORE INSERT ON csm.cases FOR EACH ROW
-    WHEN (NEW.entitlement_id IS NULL) EXECUTE FUNCTION csm_private.fill_entitlement();
-CREATE TRIGGER cases_30_entitlement_given BEFORE INSERT ON csm.cases FOR EACH ROW
+-- One that is given is judged before one is filled in.
+CREATE TRIGGER cases_20_entitlement BEFORE INSERT ON csm.cases FOR EACH ROW
     WHEN (NEW.entitlement_id IS NOT NULL) EXECUTE FUNCTION csm_private.check_entitlement();
-CREATE TRIGGER cases_30_entitlement_update BEFORE UPDATE OF entitlement_id ON csm.cases FOR EACH ROW
+CREATE TRIGGER cases_20_entitlement_update BEFORE UPDATE OF entitlement_id ON csm.cases FOR EACH ROW
     WHEN (NEW.entitlement_id IS NOT NULL AND NEW.entitlement_id IS DISTINCT FROM OLD.entitlement_id)
     EXECUTE FUNCTION csm_private.check_entitlement();
+CREATE TRIGGER cases_30_entitlement BEFORE INSERT ON csm.cases FOR EACH ROW
+    WHEN (NEW.entitlement_id IS NULL) EXECUTE FUNCTION csm_private.fill_entitlement();
 CREATE TRIGGER cases_70_entitlement AFTER UPDATE ON csm.cases FOR EACH ROW
     WHEN (NEW.state_class = 'closed' AND OLD.state_class <> 'closed' AND NEW.entitlement_id IS NOT NULL)
     EXECUTE FUNCTION csm_private.use_entitlement();

@@ -142,6 +142,9 @@ SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = :one), small.e('south
 SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = :two), NULL, 'B25 of two none is');
 SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = :consumers), small.e('son''s'), 'B25 a consumer''s as well');
 SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = :strangers), NULL, 'B25 and no other consumer''s');
+INSERT INTO csm.entitlements (tenant_id, name, product_id) VALUES (small.tenant(), 'every valve', small.p('valve'));
+SELECT pg_temp.open('plant contact', 'plant', 'valve') AS valves \gset
+SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = :valves), small.e('every valve'), 'B25 one for a product as well, which the customer cannot read');
 SELECT is((SELECT entitlement_id FROM csm.cases WHERE id = small.c('south: delivery')), NULL, 'B25 none is filled in while history is loaded');
 
 -- T13: closing uses a unit, once.
