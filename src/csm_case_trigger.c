@@ -289,18 +289,114 @@ import_change(TriggerData *data, CsmCaseRow *before, CsmCaseRow *after)
 	return csm_case_row_form(after, data->tg_newtuple);
 }
 
+/* A change under judgement. */
+typedef struct Change
+{
+	CsmCaseRow	before;
+	CsmCaseRow	after;
+	CsmCaseKeys keys;
+	const CsmIntent *act;		/* what was announced: one of these at most */
+	const CsmIntent *entry;
+	const CsmIntent *own;
+	uint32		actors;
+	TimestampTz at;
+} Change;
+
+static void
+refuse_closed(const CsmCaseRow *before)
+{
+	char	   *state_class = csm_case_row_text(before, CASE_state_class);
+	int			found = csm_class_from_name(state_class);
+
+	if (found >= 0 && csm_class_is_final((CsmStateClass) found))
+		ereport(ERROR,
+				(errcode(ERRCODE_CSM_CLOSED),
+				 errmsg("case %s is closed", csm_case_label(before)),
+				 errdetail("Its state is \"%s\".", csm_case_row_text(before, CASE_state)),
+				 errhint("Open a new case that refers to it.")));
+}
+
+/* Who writes, and what was announced about it. */
+static void
+find_writer(Change *c)
+{
+	csm_case_row_keys(&c->before, &c->keys);
+	c->act = csm_intent(CSM_INTENT_ACT, c->keys.id);
+	c->entry = csm_intent(CSM_INTENT_ENTRY, c->keys.id);
+	c->own = csm_intent(CSM_INTENT_SYSTEM, c->keys.id);
+	if (c->act != NULL)
+		c->actors = c->act->actors;
+	else if (c->entry != NULL)
+		c->actors = c->entry->side == CSM_SIDE_COUNTERPARTY ? CSM_ACTOR_RESPONDENT : ANSWERING;
+	else
+		c->actors = c->own ? CSM_ACTOR_SYSTEM : csm_relations(&c->before, &c->keys);
+	if (c->act == NULL)
+		csm_given_forget();
+	if (c->actors == 0)
+		csm_report_verdict(CSM_NOT_PERMITTED, &c->before, NULL, NULL, "update", NULL, 0);
+}
+
+/* What is derived stays as it was, until it is derived anew. */
+static void
+keep_derived(Change *c)
+{
+	for (int i = 0; i < (int) lengthof(derived_columns); i++)
+		csm_case_row_copy(&c->after, &c->before, derived_columns[i]);
+	for (int i = 0; c->own == NULL && i < (int) lengthof(flag_columns); i++)
+		csm_case_row_copy(&c->after, &c->before, flag_columns[i]);
+}
+
+/* The transition that the write means; NULL for none. */
+static const CsmTransition *
+find_transition(Change *c, const CsmMachine *machine, const CsmState *from, bool state_given)
+{
+	const CsmTransition *t;
+
+	if (c->act != NULL)
+	{
+		CsmVerdict	verdict = csm_machine_judge(machine, from, c->act->action, c->actors, &t);
+
+		csm_report_verdict(verdict, &c->before, machine, from, c->act->action, NULL, c->actors);
+		return t;
+	}
+	if (c->entry != NULL)
+		return entry_effects(c->entry, &c->before, &c->after, machine, from, c->at);
+	if (state_given)
+		return meant_transition(&c->before, &c->after, machine, from,
+								csm_case_state(&c->after, machine), c->actors);
+	return NULL;
+}
+
+static void
+derive(Change *c)
+{
+	CsmCaseRow *before = &c->before;
+	CsmCaseRow *after = &c->after;
+
+	if (!csm_case_row_null(before, CASE_assigned_to) && !csm_case_row_null(after, CASE_assigned_to) &&
+		csm_case_row_changed(before, after, CASE_assigned_to))
+		csm_case_row_set(after, CASE_reassignment_count,
+						 Int32GetDatum(DatumGetInt32(csm_case_row_value(before, CASE_reassignment_count)) + 1));
+	if (csm_case_row_changed(before, after, CASE_subject) ||
+		csm_case_row_changed(before, after, CASE_description) ||
+		csm_case_row_changed(before, after, CASE_language))
+		csm_case_index_words(after);
+	csm_case_row_set(after, CASE_updated_at, TimestampTzGetDatum(c->at));
+}
+
 /*
- * For the AFTER triggers.  A comment is judged as the customer's, but it is its
+ * For the AFTER triggers.  A comment is judged as its side's, but it is its
  * author who wrote.
  */
 static void
-note_judged(const CsmCaseKeys *keys, const CsmTransition *t, bool entry, uint32 actors)
+note_judged(const Change *c, const CsmTransition *t)
 {
-	uint32		writer = entry ? csm_case_actors(keys) : actors;
+	bool		entry = c->entry != NULL;
+	uint32		writer = entry ? csm_relations(&c->before, &c->keys) : c->actors;
 	uint32		through = t && !entry ? t->actors & writer :
 		(writer & WORKERS) ? writer & (WORKERS | CSM_ACTOR_ASSIGNEE | CSM_ACTOR_MANAGER) : writer;
 
-	csm_judged_note(keys, t ? t->action : entry ? CSM_JUDGED_COMMENT : CSM_JUDGED_UPDATE,
+	csm_judged_note(&c->keys, t ? t->action : entry ? CSM_JUDGED_COMMENT : CSM_JUDGED_UPDATE,
 					writer, through, t != NULL);
 }
 
@@ -308,95 +404,46 @@ static HeapTuple
 guard_update(TriggerData *data)
 {
 	TupleDesc	desc = RelationGetDescr(data->tg_relation);
-	TimestampTz now = GetCurrentTimestamp();
-	CsmCaseRow	before;
-	CsmCaseRow	after;
-	CsmCaseKeys keys;
-	const CsmIntent *act;
-	const CsmIntent *entry;
-	const CsmIntent *own;
+	Change		c = {.at = GetCurrentTimestamp()};
 	const CsmMachine *machine;
 	const CsmState *from;
-	const CsmTransition *t = NULL;
-	uint32		actors;
-	uint32		given = 0;
+	const CsmTransition *t;
 	bool		state_given;
-	int			state_class;
 
-	csm_case_row_open(&before, data->tg_trigtuple, desc);
-	csm_case_row_open(&after, data->tg_newtuple, desc);
+	csm_case_row_open(&c.before, data->tg_trigtuple, desc);
+	csm_case_row_open(&c.after, data->tg_newtuple, desc);
 	if (csm_is_importing())
-		return import_change(data, &before, &after);
+		return import_change(data, &c.before, &c.after);
 
-	csm_case_row_keys(&before, &keys);
-	state_class = csm_class_from_name(csm_case_row_text(&before, CASE_state_class));
-	if (state_class >= 0 && csm_class_is_final((CsmStateClass) state_class))
-		ereport(ERROR,
-				(errcode(ERRCODE_CSM_CLOSED),
-				 errmsg("case %s is closed", csm_case_label(&before)),
-				 errdetail("Its state is \"%s\".", csm_case_row_text(&before, CASE_state)),
-				 errhint("Open a new case that refers to it.")));
+	refuse_closed(&c.before);
+	find_writer(&c);
+	keep_fixed(&c.before, &c.after, c.actors);
+	keep_derived(&c);
+	state_given = csm_case_row_changed(&c.before, &c.after, CASE_state);
 
-	act = csm_intent(CSM_INTENT_ACT, keys.id);
-	entry = csm_intent(CSM_INTENT_ENTRY, keys.id);
-	own = csm_intent(CSM_INTENT_SYSTEM, keys.id);
-	actors = act ? act->actors :
-		entry ? (entry->side == CSM_SIDE_COUNTERPARTY ? CSM_ACTOR_RESPONDENT : ANSWERING) :
-		own ? CSM_ACTOR_SYSTEM : csm_relations(&before, &keys);
-	if (act == NULL)
-		csm_given_forget();
-	if (actors == 0)
-		csm_report_verdict(CSM_NOT_PERMITTED, &before, NULL, NULL, "update", NULL, 0);
+	machine = csm_case_machine(&c.after);
+	if (!c.act && !c.entry)
+		check_work(&c.before, &c.after, c.actors, state_given);
+	check_type(&c.before, &c.after, machine);
+	from = csm_case_state(&c.before, machine);
+	csm_case_row_set_text(&c.after, CASE_state_class, csm_class_name(from->state_class));
 
-	keep_fixed(&before, &after, actors);
-	for (int i = 0; i < (int) lengthof(derived_columns); i++)
-		csm_case_row_copy(&after, &before, derived_columns[i]);
-	for (int i = 0; own == NULL && i < (int) lengthof(flag_columns); i++)
-		csm_case_row_copy(&after, &before, flag_columns[i]);
-	state_given = csm_case_row_changed(&before, &after, CASE_state);
-
-	machine = csm_case_machine(&after);
-	if (!act && !entry)
-		check_work(&before, &after, actors, state_given);
-	check_type(&before, &after, machine);
-	from = csm_case_state(&before, machine);
-	csm_case_row_set_text(&after, CASE_state_class, csm_class_name(from->state_class));
-
-	if (act != NULL)
-	{
-		CsmVerdict	verdict = csm_machine_judge(machine, from, act->action, actors, &t);
-
-		csm_report_verdict(verdict, &before, machine, from, act->action, NULL, actors);
-		given = act->given;
-	}
-	else if (entry != NULL)
-		t = entry_effects(entry, &before, &after, machine, from, now);
-	else if (state_given)
-		t = meant_transition(&before, &after, machine, from, csm_case_state(&after, machine), actors);
-	if (!csm_case_row_null(&before, CASE_counterparty_account_id))
-		csm_dispute_check(t, actors, &before, &after);
+	t = find_transition(&c, machine, from, state_given);
+	if (!csm_case_row_null(&c.before, CASE_counterparty_account_id))
+		csm_dispute_check(t, c.actors, &c.before, &c.after);
 	if (t != NULL)
 	{
-		csm_transition_apply(t, actors, given, now, &before, &after);
-		csm_fields_check_action(machine, t->action, (actors & WORKERS) != 0, &before, &after);
+		csm_transition_apply(t, c.actors, c.act ? c.act->given : 0, c.at, &c.before, &c.after);
+		csm_fields_check_action(machine, t->action, (c.actors & WORKERS) != 0, &c.before, &c.after);
 		if (t->from != t->to)
-			csm_refuse_unfinished(&after, t->to->state_class, actors);
+			csm_refuse_unfinished(&c.after, t->to->state_class, c.actors);
 	}
-	csm_fields_check_case(machine, &before, &after, false);
-	note_judged(&keys, t, entry != NULL, actors);
-	if (act != NULL || entry != NULL || own != NULL)
+	csm_fields_check_case(machine, &c.before, &c.after, false);
+	note_judged(&c, t);
+	if (c.act != NULL || c.entry != NULL || c.own != NULL)
 		csm_intent_met();
-
-	if (!csm_case_row_null(&before, CASE_assigned_to) && !csm_case_row_null(&after, CASE_assigned_to) &&
-		csm_case_row_changed(&before, &after, CASE_assigned_to))
-		csm_case_row_set(&after, CASE_reassignment_count,
-						 Int32GetDatum(DatumGetInt32(csm_case_row_value(&before, CASE_reassignment_count)) + 1));
-	if (csm_case_row_changed(&before, &after, CASE_subject) ||
-		csm_case_row_changed(&before, &after, CASE_description) ||
-		csm_case_row_changed(&before, &after, CASE_language))
-		csm_case_index_words(&after);
-	csm_case_row_set(&after, CASE_updated_at, TimestampTzGetDatum(now));
-	return csm_case_row_form(&after, data->tg_newtuple);
+	derive(&c);
+	return csm_case_row_form(&c.after, data->tg_newtuple);
 }
 
 /* ---- the trigger ---- */

@@ -147,15 +147,13 @@ static Refusal
 refusal(const CsmTransition *t, uint32 actors, const CsmCaseRow *row)
 {
 	const char *effect = csm_transition_value(t, "proposal", 0);
-	const CsmMap *map = csm_map_current();
 
-	if (map == NULL || (actors & CSM_ACTOR_SYSTEM))
+	if (csm_map_current() == NULL || (actors & CSM_ACTOR_SYSTEM))
 		return REFUSE_NOT;
-	if (effect != NULL && strcmp(effect, CSM_PROPOSAL_CONFIRMED) == 0 && ruler(row) == csm_map_user(map))
-		return REFUSE_SAME_PERSON;
-	map = csm_map_current();
+	if (effect != NULL && strcmp(effect, CSM_PROPOSAL_CONFIRMED) == 0)
+		return ruler(row) == csm_map_user(csm_map_current()) ? REFUSE_SAME_PERSON : REFUSE_NOT;
 	if (names_contact(t) && (actors & OPERATORS) == 0 &&
-		!csm_map_contact_since(map, csm_case_row_id(row, CASE_counterparty_account_id),
+		!csm_map_contact_since(csm_map_current(), csm_case_row_id(row, CASE_counterparty_account_id),
 							   DatumGetTimestampTz(csm_case_row_value(row, CASE_opened_at)), CSM_CASE_DECIDE))
 		return REFUSE_NOT_MANAGER;
 	return REFUSE_NOT;
