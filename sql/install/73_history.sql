@@ -294,8 +294,7 @@ DECLARE
     minutes integer;
     links bigint;
 BEGIN
-    SELECT CASE WHEN t.settings ->> 'seal_minutes' ~ '^[1-9][0-9]{0,5}$' THEN (t.settings ->> 'seal_minutes')::integer ELSE 60 END
-      INTO minutes FROM csm.tenants t WHERE t.id = due_seal.tenant_id;
+    SELECT coalesce((t.settings ->> 'seal_minutes')::integer, 60) INTO minutes FROM csm.tenants t WHERE t.id = due_seal.tenant_id;
     links := csm_private.seal_history(due_seal.tenant_id, batch);
     PERFORM csm_private.set_timer(due_seal.tenant_id, 'seal', due_seal.object_id, NULL,
         due_seal.at + CASE WHEN links < batch THEN minutes * interval '1 minute' ELSE interval '0' END);

@@ -97,8 +97,8 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN jsonb_typeof(s.value) = 'number' THEN floor(s.value::numeric)::bigint ELSE otherwise END
-    FROM (SELECT coalesce(csm_private.type_setting(c.tenant_id, c.case_type, key),
-                          (SELECT t.settings -> key FROM csm.tenants t WHERE t.id = c.tenant_id)) AS value) s
+    FROM (SELECT coalesce(csm_private.type_setting(c.tenant_id, c.case_type, attachment_limit.key),
+                          (SELECT t.settings -> attachment_limit.key FROM csm.tenants t WHERE t.id = c.tenant_id)) AS value) s
 $$;
 COMMENT ON FUNCTION csm_private.attachment_limit(csm.cases, text, bigint) IS
 'A limit as the case type says, else the tenant, else the last argument';
@@ -177,11 +177,16 @@ BEGIN
             DETAIL = format('At most %s are allowed.', most), HINT = 'An administrator sets max_attachments of the case type or the tenant.';
     END IF;
 
+    IF c.branch = 'b2c' THEN
+        PERFORM csm_private.enforce_quota(c.tenant_id, 'attachments',
+            (SELECT count(*) + 1 FROM csm.attachments x WHERE x.case_id = case_id AND x.author_id = me));
+    END IF;
+
     a.side := coalesce(e.side, CASE WHEN is_system OR csm_private.case_allows(c, 'case_work') THEN 'operator'
                                     WHEN csm_private.case_side_allows(c, 'customer') THEN 'customer' ELSE 'counterparty' END);
     a.author_name := coalesce((SELECT u.display_name FROM csm.users u WHERE u.id = me AND u.tenant_id = c.tenant_id), 'system');
-    -- The case needs attention as after an entry, but nothing is answered: announced as if not everybody read it.
-    PERFORM csm_private.begin_entry(case_id, 'internal', a.side, me);
+    -- The case needs attention as after an entry, but nothing is answered: announced as one of its side alone.
+    PERFORM csm_private.begin_entry(case_id, CASE e.visibility WHEN 'internal' THEN 'internal' ELSE 'private' END, a.side, me);
     UPDATE csm.cases x SET updated_at = x.updated_at WHERE x.id = case_id;
     INSERT INTO csm.attachments (tenant_id, case_id, entry_id, author_id, author_name, visibility, side, file_name, media_type, size, sha256, url)
     VALUES (c.tenant_id, case_id, entry_id, me, a.author_name, coalesce(e.visibility, 'shared'), a.side, clean_name, clean_type,
@@ -195,7 +200,7 @@ BEGIN
     RETURN a;
 END $$;
 COMMENT ON FUNCTION csm.attach(bigint, text, text, bytea, text, bigint, bigint, bytea) IS
-'Attaches a file to a case, or to an entry that the caller wrote, and returns it. Either content, which is kept here and whose size and SHA-256 are computed (size and sha256, where given, must agree), or url, with which size and sha256 are kept as given. file_name loses its path and what cannot be shown. media_type: application/octet-stream by default. Limits: max_attachments of a case (100) and max_attachment_bytes of a content (10,485,760) in the settings of the case type, else of the tenant. Errors: SM001 no such case, 42501 not permitted, or no entry of his, SM004 case closed, SM007 too many, 22004 null argument, 22023 name, type, url or content not acceptable or too large';
+'Attaches a file to a case, or to an entry that the caller wrote, and returns it. Either content, which is kept here and whose size and SHA-256 are computed (size and sha256, where given, must agree), or url, with which size and sha256 are kept as given. file_name loses its path and what cannot be shown. media_type: application/octet-stream by default. Limits: max_attachments of a case (100) and max_attachment_bytes of a content (10,485,760) in the settings of the case type, else of the tenant; of a consumer the quota attachments of the tenant. Errors: SM001 no such case, 42501 not permitted, or no entry of his, SM004 case closed, SM007 too many, 22004 null argument, 22023 name, type, url or content not acceptable or too large';
 
 -- A content that is no more what its row says, a row that is not what was attached.
 CREATE FUNCTION csm_private.attachment_problems(only_tenant bigint, only_case bigint)
