@@ -28,6 +28,8 @@ BEGIN
         EXECUTE format('GRANT SELECT, INSERT, UPDATE ON csm.cases, csm.case_entries TO bench_%s', form);
         EXECUTE format('GRANT SELECT ON bench.person_accounts TO bench_%s', form);
         EXECUTE format('GRANT USAGE ON SEQUENCE bench.numbers TO bench_%s', form);
+        -- cases has a generated column; the schema itself stays closed
+        EXECUTE format('GRANT EXECUTE ON FUNCTION csm_private.party_keys(bigint, bigint, bigint, bigint, bigint, bigint, bigint) TO bench_%s', form);
         ids := format('SELECT m.account_id FROM bench.person_accounts m WHERE m.person = %s', me);
         rule := CASE form
             WHEN 'any' THEN format('account_id = ANY (ARRAY(%s))', ids)
