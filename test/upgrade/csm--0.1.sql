@@ -3323,8 +3323,8 @@ BEGIN
     -- Who administers persons or roles must be able to ask about any case.
     keeper := coalesce(csm.all_in(tenant, 'internal', 'person_manage') OR csm.all_in(tenant, 'internal', 'configure'), false);
     IF found.id IS NULL OR NOT (keeper OR csm_private.case_allows(found, 'case_read')) THEN
-        RAISE EXCEPTION 'no such case' USING ERRCODE = 'SM001',
-            DETAIL = pg_catalog.format('There is no case %s that you can see.', coalesce(about::text, 'NULL'));
+        RAISE EXCEPTION 'case % does not exist', coalesce(about::text, 'NULL') USING ERRCODE = 'SM001',
+            HINT = 'A case that you may not see is reported in the same way.';
     END IF;
     RETURN keeper
         OR csm_private.staff_side()
