@@ -112,8 +112,8 @@ COMMENT ON COLUMN csm.history_seals.root IS 'Merkle root over its leaves in the 
 COMMENT ON COLUMN csm.history_seals.previous_hash IS 'hash of the seal before; NULL in a first seal';
 COMMENT ON COLUMN csm.history_seals.hash IS 'SHA-256 of previous_hash, tenant_id, seq, at, leaves and root';
 COMMENT ON COLUMN csm.history_seals.covered_to IS 'Every link up to this csm.case_history.id is in this seal or one before';
-COMMENT ON COLUMN csm.history_seals.scanned_to IS 'So is every link up to this id that was committed when the seal was made';
-COMMENT ON COLUMN csm.history_seals.horizon IS 'Transaction id before which all have ended once scanned_to counts as covered_to; one from another cluster counts as ended';
+COMMENT ON COLUMN csm.history_seals.scanned_to IS 'So is every link up to this id that was committed when the seal was made; one that is committed later finds the next seal';
+COMMENT ON COLUMN csm.history_seals.horizon IS 'Transaction id: when all before it have ended, scanned_to counts as covered_to. One that this cluster has not reached comes from another, where all have ended';
 COMMENT ON TABLE csm.history_leaves IS 'What a seal says of a case; append-only';
 COMMENT ON COLUMN csm.history_leaves.tenant_id IS 'Tenant of the row';
 COMMENT ON COLUMN csm.history_leaves.seal_id IS 'The seal';
@@ -218,9 +218,10 @@ COMMENT ON FUNCTION csm.case_as_of(bigint, timestamptz) IS
 
 -- ---- seals ----
 
--- Ids of links are not taken in the order of commits, so a seal may meet a
--- chain before a link with a smaller id is committed.  scanned_to is therefore
--- trusted only when every transaction has ended that ran when it was read.
+-- Ids of links are not taken in the order of commits: a link may be committed
+-- after a seal that met a greater id.  So a seal looks again at what the one
+-- before it looked at, from covered_to on, and moves covered_to up to that
+-- one's scanned_to only when every transaction has ended that ran then.
 CREATE FUNCTION csm_private.seal_history(tenant_id bigint, at_most bigint DEFAULT 100000) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -234,23 +235,17 @@ DECLARE
     hashes bytea[];
     tree bytea[];
     links bigint;
+    reached bigint;
+    oldest bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('csm.history_seals ' || tenant_id, 0));
     SELECT * INTO last FROM csm.history_seals s WHERE s.tenant_id = tenant_id ORDER BY s.seq DESC LIMIT 1;
 
     -- One statement, one snapshot.
-    WITH now AS (
-        SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest,
-               pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next
-    ), base AS (
-        SELECT now.next,
-               CASE WHEN last.horizon <= now.oldest OR last.horizon > now.next THEN last.scanned_to
-                    ELSE last.covered_to END AS id
-        FROM now
-    ), fresh AS (
+    WITH fresh AS (
         SELECT h.id, h.case_id, h.seq
         FROM csm.case_history h
-        WHERE h.tenant_id = tenant_id AND h.id > coalesce((SELECT b.id FROM base b), 0)
+        WHERE h.tenant_id = tenant_id AND h.id > coalesce(last.covered_to, 0)
           AND NOT EXISTS (SELECT FROM csm.history_leaves l
                           WHERE l.case_id = h.case_id AND l.tenant_id = h.tenant_id AND l.length >= h.seq)
         ORDER BY h.id LIMIT at_most
@@ -261,14 +256,17 @@ BEGIN
     )
     SELECT array_agg(l.case_id ORDER BY l.case_id), array_agg(l.length ORDER BY l.case_id), array_agg(l.hash ORDER BY l.case_id),
            array_agg(csm_private.history_leaf(tenant_id, l.case_id, l.length, l.hash) ORDER BY l.case_id),
-           (SELECT count(*) FROM fresh), coalesce((SELECT b.id FROM base b), 0),
-           greatest((SELECT max(f.id) FROM fresh f), last.scanned_to), (SELECT b.next FROM base b)
-      INTO cases, lengths, hashes, tree, links, seal.covered_to, seal.scanned_to, seal.horizon
+           (SELECT count(*) FROM fresh), (SELECT max(f.id) FROM fresh f),
+           pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+      INTO cases, lengths, hashes, tree, links, reached, oldest, seal.horizon
     FROM leaf l;
     IF links = 0 THEN
         RETURN 0;
     END IF;
 
+    seal.covered_to := CASE WHEN last.horizon <= oldest OR last.horizon > seal.horizon THEN least(last.scanned_to, reached)
+                            ELSE coalesce(last.covered_to, 0) END;
+    seal.scanned_to := CASE WHEN links < at_most THEN greatest(reached, last.scanned_to) ELSE reached END;
     seal.seq := coalesce(last.seq, 0) + 1;
     seal.at := clock_timestamp();
     seal.leaves := cardinality(cases);
