@@ -14,11 +14,12 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
-#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "csm_case_row.h"
+#include "csm_event.h"
 #include "csm_intent.h"
 #include "csm_spi.h"
 
@@ -127,6 +128,14 @@ csm_fill_entitlement(PG_FUNCTION_ARGS)
 	return PointerGetDatum(csm_case_row_form(&row, data->tg_trigtuple));
 }
 
+static void
+take_over_use(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+	bool		isnull;
+
+	*(bool *) arg = DatumGetBool(heap_getattr(tuple, 1, desc, &isnull));
+}
+
 PG_FUNCTION_INFO_V1(csm_use_entitlement);
 
 /*
@@ -148,11 +157,13 @@ csm_use_entitlement(PG_FUNCTION_ARGS)
 		"  WHERE e.id = due.id AND e.tenant_id = due.tenant_id AND (e.total IS NULL OR e.used < e.total)"
 		"  RETURNING e.id"
 		") INSERT INTO csm.entitlement_uses (tenant_id, entitlement_id, case_id, unit, units, over_units)"
-		" SELECT due.tenant_id, due.id, $3, 'cases', 1, CASE WHEN EXISTS (SELECT FROM taken) THEN 0 ELSE 1 END FROM due";
+		" SELECT due.tenant_id, due.id, $3, 'cases', 1, CASE WHEN EXISTS (SELECT FROM taken) THEN 0 ELSE 1 END FROM due"
+		" RETURNING over_units > 0";
 	static const Oid types[3] = {INT8OID, INT8OID, INT8OID};
 	TriggerData *data = case_trigger(fcinfo, "use_entitlement");
 	CsmCaseRow	row;
 	Datum		values[3];
+	bool		over = false;
 
 	if (csm_is_restoring() || csm_is_importing())
 		return PointerGetDatum(NULL);
@@ -160,6 +171,14 @@ csm_use_entitlement(PG_FUNCTION_ARGS)
 	values[0] = csm_case_row_value(&row, CASE_entitlement_id);
 	values[1] = csm_case_row_value(&row, CASE_tenant_id);
 	values[2] = csm_case_row_value(&row, CASE_id);
-	csm_spi_write(sql, 3, types, values, NULL, NULL, NULL);
+	csm_spi_write(sql, 3, types, values, NULL, take_over_use, &over);
+	if (over)
+	{
+		char	   *payload = psprintf("{\"entitlement_id\": " INT64_FORMAT ", \"over_units\": 1}",
+									   DatumGetInt64(values[0]));
+
+		csm_event_emit(DatumGetInt64(values[1]), DatumGetInt64(values[2]), "entitlement_overused", "internal",
+					   NULL, DirectFunctionCall1(jsonb_in, CStringGetDatum(payload)));
+	}
 	return PointerGetDatum(NULL);
 }

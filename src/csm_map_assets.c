@@ -46,20 +46,20 @@ csm_load_assets(Loader *loader)
 		"SELECT l.asset_id, l.sold_product_id, $3 IS NOT NULL, NULL::timestamptz,"
 		" coalesce(a.account_id, s.account_id), k.account_id"
 		" FROM csm.asset_contacts l"
-		" JOIN csm.contacts k ON k.id = l.contact_id AND k.tenant_id = l.tenant_id"
-		" LEFT JOIN csm.assets a ON a.id = l.asset_id AND a.tenant_id = l.tenant_id"
-		" LEFT JOIN csm.sold_products s ON s.id = l.sold_product_id AND s.tenant_id = l.tenant_id"
-		" WHERE l.contact_id = $1 AND l.tenant_id = $2";
-	static const char by_account[] =
-		"SELECT p.asset_id, p.sold_product_id, csm_private.is_valid(p.valid_during, $3),"
-		" csm_private.next_change(p.valid_during, $3), NULL::bigint, NULL::bigint"
-		" FROM csm.asset_parties p WHERE p.account_id = $1 AND p.tenant_id = $2 AND p.authorized";
+		" JOIN csm.contacts k ON k.id = l.contact_id"
+		" LEFT JOIN csm.assets a ON a.id = l.asset_id"
+		" LEFT JOIN csm.sold_products s ON s.id = l.sold_product_id"
+		" WHERE l.contact_id = $1 AND l.tenant_id = $2"
+		" UNION ALL"
+		" SELECT p.asset_id, p.sold_product_id, csm_private.is_valid(p.valid_during, $3),"
+		" csm_private.next_change(p.valid_during, $3), NULL, NULL"
+		" FROM csm.contacts k JOIN csm.asset_parties p ON p.account_id = k.account_id"
+		" WHERE k.id = $1 AND p.tenant_id = $2 AND p.authorized";
 
 	csm_load_query(loader, by_user, loader->map->user_id, take_item);
 	for (int i = 0; i < loader->ncontacts; i++)
 	{
 		csm_watch_key(loader, CSM_SIGNAL_CONTACT, loader->contacts[i].id);
 		csm_load_query(loader, by_contact, loader->contacts[i].id, take_item);
-		csm_load_query(loader, by_account, loader->contacts[i].account_id, take_item);
 	}
 }

@@ -427,6 +427,10 @@ BEGIN
     INSERT INTO csm.entitlement_uses (tenant_id, entitlement_id, case_id, unit, units, over_units, note)
     VALUES (c.tenant_id, e.id, c.id, 'hours', asked, asked - taken, note)
     RETURNING * INTO made;
+    IF made.over_units > 0 THEN
+        PERFORM csm_private.emit(c.tenant_id, c.id, 'entitlement_overused',
+            jsonb_build_object('entitlement_id', e.id, 'over_units', made.over_units), 'internal');
+    END IF;
     RETURN made;
 END $$;
 

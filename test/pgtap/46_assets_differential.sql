@@ -216,6 +216,20 @@ SELECT cmp_ok((SELECT count(*) FROM item i JOIN csm.accounts a ON a.id = i.accou
 SELECT is((SELECT count(*) FROM answer a CROSS JOIN unnest(a.asked) k(id) JOIN item i ON i.tab = a.tab AND i.id = k.id
            JOIN csm.users u ON u.id = a.user_id WHERE u.tenant_id <> i.tenant_id), 0::bigint, 'V13 nobody reads a row of the other tenant');
 
+-- T16: nobody costs no scan of a table of this size.
+CREATE FUNCTION pg_temp.scanned_by_nobody(of_tab text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    before bigint := (SELECT coalesce(seq_tup_read, 0) FROM pg_stat_xact_all_tables WHERE relid = ('csm.' || of_tab)::regclass);
+    found bigint;
+BEGIN
+    PERFORM set_config('csm.user_id', '', true), set_config('role', 'csm_portal', true);
+    EXECUTE format('SELECT count(*) FROM csm.%I', of_tab) INTO found;
+    PERFORM set_config('role', 'none', true);
+    RETURN found + (SELECT coalesce(seq_tup_read, 0) FROM pg_stat_xact_all_tables WHERE relid = ('csm.' || of_tab)::regclass) - before;
+END $$;
+SELECT is(pg_temp.scanned_by_nobody(v.tab), 0::bigint, 'T16 nobody reads no row of ' || v.tab)
+FROM unnest('{assets,sold_products,entitlements,asset_contacts,asset_parties}'::text[]) v(tab);
+
 -- Personas narrow.
 CREATE TEMP TABLE narrowed AS
 SELECT x.user_id, x.persona, v.tab, r.role_name, pg_temp.asked(x.user_id, v.tab, r.role_name, x.persona) AS asked,

@@ -109,6 +109,7 @@ SELECT is(csm.best_entitlement(:on_pump), small.e('all'), 'B25 the best is the f
 SELECT pg_temp.answers('B25 a customer is offered what he reads', 'all, contract, account and product, sold, item, account', 'north contact', 'csm_portal',
     format('SELECT string_agg(name, '', '') FROM csm.case_entitlements(%s)', :on_pump));
 SELECT pg_temp.fails('SM001 B25 nothing is offered for a case that one does not see', 'SM001', 'south contact', 'csm_portal', format('SELECT csm.best_entitlement(%s)', :on_pump));
+SELECT is(left(small.run(NULL, 'csm_portal', format('SELECT csm.best_entitlement(%s)', :on_pump)), 11), 'ERROR SM001', 'V14 nobody is offered nothing');
 SELECT is(replace(small.run(small.u('south contact'), 'csm_portal', format('SELECT csm.best_entitlement(%s)', :on_pump)), :'on_pump', '987654321'),
     small.run(small.u('south contact'), 'csm_portal', 'SELECT csm.best_entitlement(987654321)'), 'V15 hidden and missing give the same error');
 BEGIN;
@@ -172,6 +173,8 @@ SELECT is(pg_temp.count_of('two cases'), '1.00 of 2.00, ledger 1 over 0.00', 'T1
 SELECT is(pg_temp.solve(:second) || pg_temp.act(:second, 'south contact', 'csm_portal', 'accept'), 'resolvedclosed', 'T13 the second is closed');
 SELECT is(pg_temp.solve(:third) || pg_temp.act(:third, 'south contact', 'csm_portal', 'accept'), 'resolvedclosed', 'T13 B25 the third closes although no unit is left');
 SELECT is(pg_temp.count_of('two cases'), '2.00 of 2.00, ledger 3 over 1.00', 'T13 B25 which the ledger notes as over-use; used stays at total');
+SELECT results_eq('SELECT case_id, audience, payload FROM csm.events WHERE kind = ''entitlement_overused''',
+    format('SELECT %s::bigint, ''internal'', %L::jsonb', :third, jsonb_build_object('entitlement_id', small.e('two cases'), 'over_units', 1)), 'D5 B25 over-use is an event for staff');
 SELECT is((SELECT count(DISTINCT used_by) FROM csm.entitlement_uses WHERE used_by = small.u('south contact')), 1::bigint, 'B25 the ledger tells who closed');
 SELECT throws_ok('UPDATE csm.entitlement_uses SET over_units = 0', '42501', NULL, 'B25 the ledger is not changed');
 SELECT throws_ok('DELETE FROM csm.entitlement_uses', '42501', NULL, 'B25 nor cut');
@@ -191,6 +194,7 @@ SELECT is(pg_temp.book(:timed, 7.5), '7.50 over 0.00', 'B24 hours are booked on 
 SELECT is(pg_temp.book(:timed, 4), '4.00 over 1.50', 'B24 what is more than is left is over-use');
 SELECT is((SELECT used FROM csm.entitlements WHERE name = 'ten hours'), 10::numeric, 'B24 and used stays at total');
 SELECT is(pg_temp.book(:timed, 1), '1.00 over 1.00', 'B24 with nothing left all of it is');
+SELECT is((SELECT sum((payload->>'over_units')::numeric) FROM csm.events WHERE kind = 'entitlement_overused' AND case_id = :timed), 2.5, 'D5 B24 and so is over-use of hours');
 SELECT is(left(pg_temp.book(:timed, 0), 11), 'ERROR 22023', 'B24 hours are more than none');
 SELECT is(left(pg_temp.book(:timed, NULL), 11), 'ERROR 22023', 'B24 and given');
 SELECT is(left(pg_temp.book(:of_south, 1), 11), 'ERROR 22023', 'B24 a case without an entitlement of hours takes none');
