@@ -49,14 +49,15 @@ AS $$
 DECLARE
     closing bigint[];
 BEGIN
-    WITH due AS MATERIALIZED (
-        SELECT c.id, c.tenant_id, c.resolved_at + p.closes AS closes_at, NOT c.auto_close OR csm_private.kept_open(c) AS kept
-        FROM csm.cases c, LATERAL (SELECT csm_private.type_period(c.tenant_id, c.case_type, 'close_days') AS closes) p
-        WHERE c.id = ANY (case_ids) AND c.state_class = 'resolved' AND p.closes IS NOT NULL
+    WITH resolved AS MATERIALIZED (
+        SELECT c.id, c.tenant_id, c.case_type, c.resolved_at, NOT c.auto_close OR csm_private.kept_open(c) AS kept
+        FROM csm.cases c WHERE c.id = ANY (case_ids) AND c.state_class = 'resolved'
+    ), due AS MATERIALIZED (
+        SELECT r.*, r.resolved_at + csm_private.type_period(r.tenant_id, r.case_type, 'close_days') AS closes_at FROM resolved r
     ), again AS (
         INSERT INTO csm.timers (tenant_id, kind, object_id, case_id, due_at)
         SELECT d.tenant_id, 'auto_close', d.id, d.id, CASE WHEN d.closes_at > at THEN d.closes_at ELSE at + interval '24 hours' END
-        FROM due d WHERE d.kept OR d.closes_at > at
+        FROM due d WHERE d.closes_at IS NOT NULL AND (d.kept OR d.closes_at > at)
     )
     SELECT array_agg(d.id ORDER BY d.id) INTO closing FROM due d WHERE NOT d.kept AND d.closes_at <= at;
     IF closing IS NOT NULL THEN
@@ -75,14 +76,15 @@ DECLARE
     closing bigint[];
     reminding bigint[];
 BEGIN
-    WITH due AS MATERIALIZED (
-        SELECT c.id, c.tenant_id, c.resolved_at + p.closes AS closes_at, c.resolved_at + p.reminds AS reminds_at,
-               coalesce(c.resolved_at + p.closes <= at, false) OR p.reminds IS NULL AS closes,
-               NOT c.auto_close OR csm_private.kept_open(c) AS kept
-        FROM csm.cases c,
-             LATERAL (SELECT csm_private.type_period(c.tenant_id, c.case_type, 'close_days') AS closes,
-                             csm_private.type_period(c.tenant_id, c.case_type, 'reminder_days') AS reminds) p
-        WHERE c.id = ANY (case_ids) AND c.state_class = 'resolved'
+    WITH resolved AS MATERIALIZED (
+        SELECT c.id, c.tenant_id, c.case_type, c.resolved_at, NOT c.auto_close OR csm_private.kept_open(c) AS kept
+        FROM csm.cases c WHERE c.id = ANY (case_ids) AND c.state_class = 'resolved'
+    ), due AS MATERIALIZED (
+        SELECT r.id, r.tenant_id, r.resolved_at + p.closes AS closes_at, r.resolved_at + p.reminds AS reminds_at,
+               coalesce(r.resolved_at + p.closes <= at, false) OR p.reminds IS NULL AS closes, r.kept
+        FROM resolved r,
+             LATERAL (SELECT csm_private.type_period(r.tenant_id, r.case_type, 'close_days') AS closes,
+                             csm_private.type_period(r.tenant_id, r.case_type, 'reminder_days') AS reminds) p
     ), again AS (
         INSERT INTO csm.timers (tenant_id, kind, object_id, case_id, due_at)
         SELECT d.tenant_id, CASE WHEN d.kept OR d.reminds_at > at THEN 'auto_close_reminder' ELSE 'auto_close' END, d.id, d.id,
@@ -113,7 +115,7 @@ BEGIN
        OR csm_private.type_period(c.tenant_id, c.case_type, 'awaiting_info_days') IS NULL THEN
         RETURN;
     ELSIF c.follow_up_at > at THEN
-        PERFORM csm_private.set_timer(c.tenant_id, 'awaiting_timeout', c.id, c.id, c.follow_up_at);
+        PERFORM csm_private.set_timer(c.tenant_id, 'awaiting_timeout', c.id, c.id, c.follow_up_at + interval '24 hours');
     ELSIF NOT c.auto_close OR csm_private.kept_open(c) THEN
         PERFORM csm_private.set_timer(c.tenant_id, 'awaiting_timeout', c.id, c.id, at + interval '24 hours');
     ELSE
@@ -149,7 +151,7 @@ BEGIN
         ('say_as_system_to_all(bigint[], text, text)', 'The same entry on many cases, shared: the text that the setting of the case type gives, otherwise the one given'),
         ('due_auto_close_reminder(bigint[], timestamptz)', 'Handler: reminds of proposed solutions, then sets auto_close'),
         ('due_auto_close(bigint[], timestamptz)', 'Handler: closes cases whose proposed solution nobody answered'),
-        ('due_awaiting_timeout(bigint, bigint, timestamptz)', 'Handler: action time_out on a case whose question nobody answered; not before follow_up_at'),
+        ('due_awaiting_timeout(bigint, bigint, timestamptz)', 'Handler: action time_out on a case whose question nobody answered; where follow_up_at is still to come, a day after it'),
         ('due_follow_up(bigint, bigint, timestamptz)', 'Handler: needs_attention goes on when follow_up_at has come')
     ) AS v(name, comment)
     LOOP

@@ -169,6 +169,32 @@ BEGIN
     END IF;
 END $$;
 
+-- pg_cron runs the job as whoever calls this. The texts are constants: nothing
+-- of cron exists where the extension is not installed.
+CREATE FUNCTION csm.schedule(schedule text DEFAULT '* * * * *', "limit" integer DEFAULT 10000) RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    job bigint;
+BEGIN
+    IF NOT pg_has_role(current_user, 'csm_owner', 'USAGE') THEN
+        RAISE EXCEPTION 'permission denied to schedule csm.run_due()' USING ERRCODE = '42501',
+            HINT = 'Only a superuser or a member of csm_owner may call csm.schedule().';
+    ELSIF schedule."limit" IS NULL OR schedule."limit" < 1 THEN
+        RAISE EXCEPTION 'limit must not be null nor less than 1' USING ERRCODE = '22023',
+            HINT = 'Leave it out for 10,000 timers a run.';
+    ELSIF NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN
+        RAISE EXCEPTION 'extension "pg_cron" is not installed in database "%"', current_database() USING ERRCODE = '55000',
+            DETAIL = 'Without it another scheduler has to run csm.run_due().',
+            HINT = format('CREATE EXTENSION pg_cron; where it lives in another database, run there: '
+                          'SELECT cron.schedule_in_database(''csm'', ''* * * * *'', ''SELECT csm.run_due()'', %L);', current_database());
+    END IF;
+    EXECUTE 'SELECT cron.schedule($1, $2, $3)' INTO job
+        USING 'csm', schedule.schedule, format('SELECT csm.run_due("limit" => %s)', schedule."limit");
+    RETURN job;
+END $$;
+
 DO $$
 DECLARE
     f regprocedure;
@@ -178,7 +204,8 @@ BEGIN
         'csm_private.run_group(csm.timers[], timestamptz)',
         'csm_private.run_timers(timestamptz, integer, bigint)',
         'csm.run_due_in(bigint, timestamptz, integer)',
-        'csm.run_due(timestamptz, integer)']::regprocedure[]
+        'csm.run_due(timestamptz, integer)',
+        'csm.schedule(text, integer)']::regprocedure[]
     LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO csm_owner', f);
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
@@ -195,3 +222,5 @@ COMMENT ON FUNCTION csm.run_due_in(bigint, timestamptz, integer) IS
 'csm.run_due() for one tenant: its administrators, never with a now beyond the clock; superuser or member of csm_owner without identity. Errors: 42501 not permitted or ahead of the clock, 22023 null or limit below 1';
 COMMENT ON FUNCTION csm.run_due(timestamptz, integer) IS
 'Does what is due by now, the longest due first, at most limit timers; counts per kind: done (looked at; whatever was to be done is done), failed (put off, see csm.timers.error) and busy (the case was locked by another session: the next call). Any number of sessions may call it at once. Superuser or member of csm_owner: all tenants, with any now; an administrator: his own, never with a now beyond the clock. Errors: 42501, 22023 null or limit below 1';
+COMMENT ON FUNCTION csm.schedule(text, integer) IS
+'Lets pg_cron call csm.run_due() in this database, every minute by default (schedule in the form of cron); returns the id of the job, which is named csm: calling it again changes the job, SELECT cron.unschedule(''csm'') ends it. Superuser or member of csm_owner. Errors: 55000 pg_cron is not installed here, 42501, 22023 limit below 1';
