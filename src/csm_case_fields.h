@@ -5,6 +5,8 @@
 #ifndef CSM_CASE_FIELDS_H
 #define CSM_CASE_FIELDS_H
 
+#include "utils/jsonb.h"
+
 #include "csm_case_row.h"
 #include "csm_machine.h"
 
@@ -21,5 +23,12 @@ extern void csm_fields_check_case(const CsmMachine *machine, const CsmCaseRow *b
  */
 extern void csm_fields_check_action(const CsmMachine *machine, const char *action, bool works,
 									const CsmCaseRow *before, const CsmCaseRow *after);
+
+/* csm_field_value.c: one value; 22023, 42501 where it is none of the field's */
+extern void csm_field_check(const CsmMachine *machine, const CsmField *field, const JsonbValue *value);
+extern bool csm_field_blank(const JsonbValue *value);
+extern bool csm_field_same(const JsonbValue *a, const JsonbValue *b);
+extern bool csm_field_lists(char *const *names, int n, const char *name);
+extern char *csm_field_text(const JsonbValue *value);
 
 #endif							/* CSM_CASE_FIELDS_H */

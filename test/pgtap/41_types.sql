@@ -239,7 +239,7 @@ SELECT is(kind.opens('{"a": {"b": [1]}, "colour": 7}', of_type => 'case'), 'true
 SELECT is(kind.opens('{"colour": "red"}', of_type => 'base'), '22023', '22023 a parent has no field of its child');
 SELECT is(kind.opens('{"whole": 1}', of_type => 'base'), 'true', 'D5 its own it has');
 SELECT is(kind.told('requester', $$INSERT INTO csm.cases (subject, case_type, attributes) VALUES ('x', 'claim', '{"colour": "pink"}')$$),
-          '22023 | field "colour" of case type "claim" takes one of: red, dark blue |  | csm.case_type_fields describes the fields of each type.', '22023 says what the field takes');
+          '22023 | field "colour" of case type "claim" takes one of: red, dark blue | Given: "pink". | csm.case_type_fields describes the fields of each type.', '22023 says what the field takes');
 SELECT is(kind.told('requester', $$INSERT INTO csm.cases (subject, case_type, attributes) VALUES ('x', 'claim', '{"margin": 1}')$$),
           '22023 | case type "claim" has no field "margin" here | Fields here: bought_on, colour, earlier, helper, rating, seen_at, size, store, sure, whole, words. | csm.case_type_fields describes the fields of each type, and who reads them.',
           '22023 says which fields the audience has');
