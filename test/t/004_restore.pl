@@ -41,6 +41,9 @@ $node->safe_psql('postgres', q{
 	SELECT csm_private.give_positions(small.tenant());
 	SELECT csm_private.emit(small.tenant(), small.c('north: valve'), 'probe', '{"not": "placed"}');
 	INSERT INTO csm.event_subscribers (tenant_id, key, user_id, kinds, position) VALUES (small.tenant(), 'mail', small.u('b2b agent'), '{probe}', 1);
+	SELECT csm.attach(small.c('north: valve'), 'a.bin', content => '\x00ff0a5c');
+	SELECT csm_private.seal_history(small.tenant());
+	SELECT csm.comment(small.c('north: valve'), 'after the seal');
 	UPDATE csm.tenants SET settings = '{"a": 1}' WHERE key = 'small';
 	DELETE FROM csm.roles WHERE role = 'contributor' AND tenant_id = small.tenant('foreign');
 	SET session_replication_role = replica;
@@ -96,7 +99,15 @@ my $sight = q{
 	END $$;
 	SELECT user_id, role, ids FROM sight ORDER BY 1, 2};
 
+# What the history says of itself, and of which cases it is no more true.
+my $chains = q{
+	SELECT v::text FROM csm.verify_history() v
+	UNION ALL SELECT c.number || ' ' || v.what FROM csm.cases c, csm.verify_history(c.id) v WHERE NOT v.intact};
+
 my $rows = contents('postgres');
+my $verified = $node->safe_psql('postgres', $chains);
+is($verified =~ s/.*\n//r, 'CS-OLD-1 case differs from its history in assigned_to, closed_at, number, product_id, state, state_class, updated_at',
+	'D5 history: only what was changed behind its back');
 my $seen = $node->safe_psql('postgres', $sight);
 my @empty = grep { $rows->{$_} =~ /^0 rows/ } @tables;
 is("@empty", '', 'T17 every table holds rows before the dump');
@@ -129,6 +140,7 @@ foreach my $how ('custom', 'custom, two jobs', 'plain')
 	is_deeply(contents($database), $rows, "T17 $how: every row and sequence as it was");
 	is($node->safe_psql($database, $sight), $seen, "T17 $how: everybody sees what he saw");
 	is($node->safe_psql($database, 'SELECT count(*) FROM csm.verify_accounts()'), '0', "T17 $how: paths are right");
+	is($node->safe_psql($database, $chains), $verified, "D5 history, $how: chains and seals are what they were");
 	dump_of($database, "$folder/again");
 	is(catalog("$folder/again"), catalog("$folder/plain"), "T17 $how: a dump of the copy is the dump of the original");
 
@@ -140,6 +152,11 @@ foreach my $how ('custom', 'custom, two jobs', 'plain')
 		't', "T17 $how: a new row gets a new id and a path");
 	is($node->safe_psql($database, "UPDATE csm.cases SET priority = 2 WHERE number <> 'CS-OLD-1' AND state_class = 'open' RETURNING updated_at > now() - interval '1 hour'") =~ /^t/ ? 1 : 0,
 		1, "T17 $how: triggers fire again");
+	is($node->safe_psql($database, q{
+		SELECT csm_private.seal_history(t.id) > 0 FROM csm.tenants t WHERE t.key = 'small';
+		SELECT v.what, v.unsealed, v.links > 40 FROM csm.verify_history() v}),
+		"t\ncase differs from its history in assigned_to, closed_at, number, product_id, state, state_class, updated_at|0|t",
+		"D5 history, $how: chains and seals go on");
 }
 
 # A dump's text without what differs between two runs of pg_dump.
