@@ -81,36 +81,22 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    importing CONSTANT boolean := csm_private.importing();
     c csm.cases;
-    is_open boolean := NEW.state IN ('open', 'in_progress');
 BEGIN
     IF csm_private.restoring() THEN
         RETURN NEW;
     END IF;
     IF TG_OP = 'INSERT' THEN
         SELECT * INTO c FROM csm.cases e WHERE e.id = NEW.case_id AND e.tenant_id = NEW.tenant_id;
-        IF NOT (csm_private.case_allows(c, 'case_work') OR c.id IS NOT NULL AND (csm_private.acts_as_system() OR csm_private.importing())) THEN
+        IF NOT (csm_private.case_allows(c, 'case_work') OR c.id IS NOT NULL AND (csm_private.acts_as_system() OR importing)) THEN
             RAISE EXCEPTION 'a task on case % is not permitted', NEW.case_id USING ERRCODE = '42501',
                 HINT = 'Tasks are opened by staff who work on the case.';
         END IF;
         NEW.number := coalesce(NEW.number, 'CT' || lpad(NEW.id::text, 7, '0'));
         NEW.branch := c.branch;
-        IF csm_private.importing() THEN
-            RETURN NEW;
-        END IF;
-        IF NEW.state IS DISTINCT FROM 'open' THEN
-            RAISE EXCEPTION 'a task cannot begin in state "%"', NEW.state USING ERRCODE = 'SM002',
-                HINT = 'Leave state out, or load history with csm.importing = on.';
-        END IF;
-        NEW.opened_by := csm.current_user_id();
-        NEW.opened_at := clock_timestamp();
-        NEW.closed_by := NULL;
-        NEW.closed_at := NULL;
         NEW.block_id := NULL;
-    ELSE
-        IF csm_private.importing() THEN
-            RETURN NEW;
-        END IF;
+    ELSIF NOT importing THEN
         IF OLD.state IN ('closed', 'cancelled') THEN
             RAISE EXCEPTION 'task % is %', OLD.number, OLD.state USING ERRCODE = 'SM004', HINT = 'Open a new task.';
         END IF;
@@ -119,19 +105,34 @@ BEGIN
             RAISE EXCEPTION 'what task % is and whose it is cannot be changed', OLD.number USING ERRCODE = '42501',
                 DETAIL = 'Fixed are case, number, and who opened it when; the rest is kept by csm.', HINT = 'Open a new task.';
         END IF;
+    END IF;
+    IF NOT importing AND TG_OP = 'INSERT' THEN
+        IF NEW.state IS DISTINCT FROM 'open' THEN
+            RAISE EXCEPTION 'a task cannot begin in state "%"', NEW.state USING ERRCODE = 'SM002',
+                HINT = 'Leave state out, or load history with csm.importing = on.';
+        END IF;
+        NEW.opened_by := csm.current_user_id();
+        NEW.opened_at := clock_timestamp();
+        NEW.updated_at := NEW.opened_at;
+        NEW.closed_by := NULL;
+        NEW.closed_at := NULL;
+    ELSIF NOT importing THEN
+        NEW.updated_at := clock_timestamp();
         IF NEW.state IN ('closed', 'cancelled') THEN
             NEW.closed_by := csm.current_user_id();
-            NEW.closed_at := clock_timestamp();
+            NEW.closed_at := NEW.updated_at;
         END IF;
     END IF;
-    NEW.updated_at := clock_timestamp();
 
-    IF TG_OP = 'INSERT' OR is_open AND NEW.blocking AND NOT OLD.blocking THEN
-        PERFORM csm_private.lock_for_dependent(NEW.case_id, NEW.tenant_id, 'a blocking task', NEW.blocking);
-        IF NEW.blocking THEN
-            INSERT INTO csm.case_blocks (tenant_id, case_id, reason) VALUES (NEW.tenant_id, NEW.case_id, 'task')
-            RETURNING id INTO NEW.block_id;
+    -- An open blocking task has an open block, imported or not.
+    IF NEW.blocking AND NEW.state IN ('open', 'in_progress') AND (TG_OP = 'INSERT' OR NOT OLD.blocking) THEN
+        IF NOT importing THEN
+            PERFORM csm_private.lock_for_dependent(NEW.case_id, NEW.tenant_id, 'a blocking task');
         END IF;
+        INSERT INTO csm.case_blocks (tenant_id, case_id, reason) VALUES (NEW.tenant_id, NEW.case_id, 'task')
+        RETURNING id INTO NEW.block_id;
+    ELSIF TG_OP = 'INSERT' AND NOT importing THEN
+        PERFORM csm_private.lock_for_dependent(NEW.case_id, NEW.tenant_id, 'a task', false);
     END IF;
     RETURN NEW;
 END $$;
@@ -150,11 +151,11 @@ DECLARE
     payload jsonb := jsonb_build_object('task_id', NEW.id, 'number', NEW.number, 'state', NEW.state);
     is_open boolean := NEW.state IN ('open', 'in_progress');
 BEGIN
-    IF csm_private.restoring() OR csm_private.importing() THEN
+    IF csm_private.restoring() THEN
         RETURN NULL;
     END IF;
     SELECT * INTO c FROM csm.cases e WHERE e.id = NEW.case_id AND e.tenant_id = NEW.tenant_id FOR NO KEY UPDATE;
-    IF TG_OP = 'UPDATE' AND is_open AND c.state_class = 'cancelled' THEN
+    IF TG_OP = 'UPDATE' AND is_open AND c.state_class = 'cancelled' AND NOT csm_private.importing() THEN
         UPDATE csm.case_tasks t SET state = 'cancelled' WHERE t.id = NEW.id AND t.tenant_id = NEW.tenant_id;
         RETURN NULL;
     END IF;

@@ -188,6 +188,19 @@ SELECT pg_temp.reset('north: valve', 'closed') \g /dev/null
 SELECT is(pg_temp.try('b2b agent', 'csm_agent', format('INSERT INTO csm.case_tasks (case_id, subject, blocking) VALUES (%s, ''x'', false) RETURNING state', small.c('north: valve'))), 'SM004', 'SM004 no task on a closed case');
 SELECT is(pg_temp.try('b2b agent', 'csm_agent', format('UPDATE csm.case_tasks SET state = ''closed'' WHERE id = %s RETURNING state', pg_temp.t('loose'))), 'closed', 'B27 what was left open beside a closed case can be finished');
 
+-- An imported task keeps its case from ending like any other, and blocks it.
+SELECT pg_temp.reset('north: valve') \g /dev/null
+BEGIN;
+SET LOCAL csm.importing = on;
+INSERT INTO csm.case_tasks (tenant_id, number, case_id, subject, state, opened_at) VALUES (small.tenant(), 'OLD-1', small.c('north: valve'), 'imported', 'in_progress', '2015-01-01');
+COMMIT;
+SELECT is((SELECT concat_ws(' ', number, branch, state, opened_at AT TIME ZONE 'UTC', block_id IS NOT NULL) FROM csm.case_tasks WHERE subject = 'imported'), 'OLD-1 b2b in_progress 2015-01-01 00:00:00 t', 'B27 an imported task is as it was');
+SELECT is(pg_temp.status('b2b agent', 'csm_agent', 'north: valve'), 'blocked {task}', 'B27 it blocks its case');
+SELECT is(pg_temp.try('b2b agent', 'csm_agent', format($$SELECT csm.act(%s, 'close', NULL, '{"resolution_code": "x", "resolution_notes": "y"}')$$, small.c('north: valve'))), 'SM002', 'B27 and keeps it from being closed');
+SELECT is(pg_temp.try('b2b agent', 'csm_agent', 'UPDATE csm.case_tasks SET state = ''closed'' WHERE subject = ''imported'' RETURNING state', true), 'closed', 'B27 until it is closed');
+SELECT is(pg_temp.status('b2b agent', 'csm_agent', 'north: valve'), 'needs_attention {}', 'R2.5 which ends its block');
+SELECT throws_ok(format('INSERT INTO csm.case_tasks (tenant_id, case_id, subject) VALUES (%s, 987654321, ''x'')', small.tenant()), '42501', NULL, 'B27 no task on a case that does not exist, whoever writes');
+
 -- Cancelling the case.
 SELECT pg_temp.reset('north: valve') \g /dev/null
 SELECT pg_temp.new_task('to cancel', 'north: valve', false, true) \g /dev/null
