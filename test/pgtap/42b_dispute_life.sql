@@ -210,6 +210,10 @@ SELECT is(d.run(w, format('UPDATE csm.cases SET subject = ''x'' WHERE id = %s', 
 SELECT is(d.run(w, format('UPDATE csm.cases SET %I = %s WHERE id = %s', v.col, v.val, :p)), '42501', format('R5.2 parties stay after submission: %s by %s', v.col, w))
 FROM (VALUES ('account_id', small.a('acme')), ('counterparty_account_id', small.a('initech')), ('requester_id', small.u('north manager'))) v(col, val), unnest('{b2b agent,desk manager}'::text[]) w;
 
+SELECT is(d.run(w, format('SELECT csm.set_fields(%s, ''{"claimed_amount": 5}'') IS NULL', :p)), '42501', 'R5.2 the amount stays after submission: ' || w) FROM unnest('{north contact,north admin,globex manager,viewer}'::text[]) w;
+SELECT is(d.run(w, format('SELECT (csm.set_fields(%s, ''{"claimed_amount": 5}'')).attributes->>''claimed_amount''', :p)), '5', 'R5.2 the operator corrects it: ' || w) FROM unnest('{b2b agent,desk manager}'::text[]) w;
+SELECT is(d.act(v.who, :p, 'escalate', 'x', '{"claimed_amount": 5}'), '42501', 'R5.2 nor along with an act: ' || v.who) FROM (VALUES ('north contact')) v(who);
+
 -- 11: accepted by time.
 SELECT d.brought('proposed') AS p \gset
 CREATE FUNCTION d.later(hours numeric, also text DEFAULT 'SELECT 1') RETURNS text LANGUAGE plpgsql AS $$
