@@ -38,13 +38,16 @@ CREATE TABLE csm.case_type_fields (
     CONSTRAINT case_type_fields_choices_check CHECK ((type = 'choice') = (choices IS NOT NULL) AND cardinality(choices) > 0
         AND array_position(choices, NULL) IS NULL),
     CONSTRAINT case_type_fields_reference_check CHECK ((type = 'reference') = (reference IS NOT NULL) AND reference IN
-        ('users', 'accounts', 'contacts', 'households', 'products', 'cases', 'groups', 'service_organizations'))
+        ('users', 'accounts', 'contacts', 'households', 'products', 'sold_products', 'assets', 'contracts',
+         'entitlements', 'cases', 'groups', 'service_organizations'))
 );
 SELECT csm_private.adopt_table('csm.case_type_fields');
 SELECT csm_private.signal_on('csm.case_type_fields',
     '{tenant_id,case_type,name,type,audience,required,required_for,choices,reference,active}', 'machine', 'tenant_id');
 
-CREATE POLICY case_type_fields_select ON csm.case_type_fields FOR SELECT TO csm_portal, csm_agent, csm_reporter, csm_admin
+CREATE POLICY case_type_fields_select ON csm.case_type_fields FOR SELECT TO csm_portal
+    USING (tenant_id = csm.current_tenant_id() AND audience <> 'staff');
+CREATE POLICY case_type_fields_select_staff ON csm.case_type_fields FOR SELECT TO csm_agent, csm_reporter, csm_admin
     USING (tenant_id = csm.current_tenant_id());
 CREATE POLICY case_type_fields_write ON csm.case_type_fields FOR ALL TO csm_admin
     USING (csm.all_in(tenant_id, 'internal', 'configure'));
@@ -64,7 +67,8 @@ COMMENT ON COLUMN csm.case_type_fields.choices IS 'What a choice may be; NULL fo
 COMMENT ON COLUMN csm.case_type_fields.reference IS 'Table of csm to which a reference leads; NULL for other types. The row must exist in the tenant and be visible to the writer when it is written (42501)';
 COMMENT ON COLUMN csm.case_type_fields."position" IS 'Order on a form';
 COMMENT ON COLUMN csm.case_type_fields.active IS 'False: the type does without the field that it would inherit';
-COMMENT ON POLICY case_type_fields_select ON csm.case_type_fields IS 'Everyone signed in reads the fields of his tenant''s types';
+COMMENT ON POLICY case_type_fields_select ON csm.case_type_fields IS 'Who asks for service reads the fields of his tenant''s types, but staff''s';
+COMMENT ON POLICY case_type_fields_select_staff ON csm.case_type_fields IS 'Staff connections read all fields of their tenant''s types';
 COMMENT ON POLICY case_type_fields_write ON csm.case_type_fields IS 'Administrators keep them';
 
 -- ---- who judges the values ----
@@ -105,17 +109,18 @@ BEGIN
     FOR part IN
         SELECT f.audience, jsonb_object_agg(g.key, g.value) AS fields, array_agg(g.key) AS names
         FROM jsonb_each(given) g
-        LEFT JOIN csm_private.type_fields(c.tenant_id, c.case_type) f ON f.name = g.key
+        -- of staff's fields nobody else learns that there are any
+        LEFT JOIN csm_private.type_fields(c.tenant_id, c.case_type) f ON f.name = g.key AND (works OR f.audience <> 'staff')
         GROUP BY f.audience
         ORDER BY f.audience NULLS FIRST
     LOOP
         IF part.audience IS NULL THEN
             RAISE EXCEPTION 'case type "%" has no such field', c.case_type USING ERRCODE = '22023',
                 DETAIL = format('Not among the fields: %s.', array_to_string(part.names, ', ')),
-                HINT = 'csm.case_type_fields describes the fields of each type.';
+                HINT = 'csm.case_type_fields describes the fields of each type; which columns csm.act() sets, its comment says.';
         ELSIF part.audience = 'all' THEN
             attributes := attributes || part.fields;
-        ELSIF part.audience = 'staff' AND works THEN
+        ELSIF part.audience = 'staff' THEN
             INSERT INTO csm.case_internal AS i (case_id, tenant_id, attributes)
             VALUES (c.id, c.tenant_id, part.fields)
             ON CONFLICT ON CONSTRAINT case_internal_pkey DO UPDATE SET attributes = i.attributes || excluded.attributes;

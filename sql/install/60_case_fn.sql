@@ -114,7 +114,6 @@ DECLARE
     settable CONSTANT text[] := '{subject,description,priority,impact,urgency,assigned_to,assigned_group_id,
         product_id,asset_id,counterparty_contact_id,resolution_code,resolution_notes,reference,amount,currency}'::text[];
     further jsonb;
-    unknown text;
     f csm.cases;
     said text;
 BEGIN
@@ -122,15 +121,6 @@ BEGIN
         RAISE EXCEPTION 'fields is not a JSON object' USING ERRCODE = '22023', HINT = 'Pass {} or leave it out.';
     END IF;
     further := fields - settable;
-    IF further <> '{}' THEN
-        SELECT string_agg(k, ', ') INTO unknown FROM jsonb_object_keys(further) k
-        WHERE k NOT IN (SELECT t.name FROM csm_private.type_fields(c.tenant_id, c.case_type) t);
-        IF unknown IS NOT NULL THEN
-            RAISE EXCEPTION 'an action cannot set the fields given' USING ERRCODE = '22023',
-                DETAIL = format('Not among the fields: %s.', unknown),
-                HINT = format('Fields are %s, and those of the case type.', array_to_string(settable, ', '));
-        END IF;
-    END IF;
 
     SELECT * INTO c FROM csm.cases e WHERE e.id = c.id FOR NO KEY UPDATE;
     said := csm_private.begin_act(c, action, nullif(btrim(note, E' \t\r\n'), ''), fields, as_system);

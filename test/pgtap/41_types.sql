@@ -294,9 +294,12 @@ SELECT is(kind.run('requester', $$SELECT csm.open_case('x', case_type => 'nope',
 INSERT INTO c SELECT 'claim', kind.run('requester', format($$SELECT (csm.open_case('claim', case_type => 'claim', counterparty_account_id => %s)).id$$, :beta), true)::bigint;
 SELECT is(kind.run(w, format('SELECT (csm.set_fields(%s, %L)).id > 0', pg_temp.c('claim'), f)), r, format('D5 set_fields by %s: %s', w, f))
 FROM (VALUES ('agent', '{"whole": 5}', 'true'), ('agent', '{"margin": 5}', 'true'), ('agent', '{"our_limit": 5}', 'true'), ('agent', '{"their_limit": 5}', 'true'), ('agent', '{"none": 5}', '22023'), ('agent', '{"margin": "x"}', '22023'),
-             ('agent', '{}', 'true'), ('agent', '[]', '22023'), ('requester', '{"our_limit": 5}', 'true'), ('requester', '{"our_limit": "x"}', '22023'), ('requester', '{"their_limit": 5}', '42501'), ('requester', '{"margin": 5}', '42501'), ('requester', '{"whole": 5}', '42501'),
-             ('other', '{"their_limit": 5}', 'true'), ('other', '{"our_limit": 5}', '42501'), ('other', '{"margin": 5}', '42501'), ('viewer', '{"whole": 5}', '42501'), ('viewer', '{"our_limit": 5}', '42501'),
+             ('agent', '{}', 'true'), ('agent', '[]', '22023'), ('requester', '{"our_limit": 5}', 'true'), ('requester', '{"our_limit": "x"}', '22023'), ('requester', '{"their_limit": 5}', '42501'), ('requester', '{"margin": 5}', '22023'), ('requester', '{"whole": 5}', '42501'),
+             ('other', '{"their_limit": 5}', 'true'), ('other', '{"our_limit": 5}', '42501'), ('other', '{"margin": 5}', '22023'), ('viewer', '{"whole": 5}', '42501'), ('viewer', '{"our_limit": 5}', '42501'),
              ('stranger', '{"our_limit": 5}', 'SM001'), ('nobody', '{"our_limit": 5}', 'SM001'), ('system', '{"margin": 5, "whole": 2}', 'true')) v(w, f, r);
+SELECT is(replace(kind.told('requester', format('SELECT csm.%s', replace(v, '#', pg_temp.c('claim')::text))), 'margin', 'nonsense'), kind.told('requester', format('SELECT csm.%s', replace(replace(v, '#', pg_temp.c('claim')::text), 'margin', 'nonsense'))),
+          'V15 a field of staff and one that does not exist are refused in the same words: ' || split_part(v, '(', 1))
+FROM unnest(ARRAY['set_fields(#, ''{"margin": 5}'')', 'act(#, ''close'', NULL, ''{"margin": 5}'')', 'open_case(''x'', case_type => ''claim'', fields => ''{"margin": 5}'')', 'open_case(''x'', case_type => ''claim'', fields => ''{"attributes": {"margin": 5}}'')']) v;
 SELECT is(kind.run('requester', 'SELECT csm.set_fields(-1, ''{}'')'), 'SM001', 'SM001 set_fields: no such case');
 SELECT is(kind.run('agent', format($$SELECT (csm.set_fields(%s, '{"whole": 5, "margin": 2.5, "their_limit": 8}')).attributes$$, pg_temp.c('claim')), true), '{"whole": 5}', 'D5 set_fields: each in its place');
 SELECT is(kind.run('requester', format($$SELECT (csm.set_fields(%s, '{"our_limit": 9}')).id > 0$$, pg_temp.c('claim')), true), 'true', 'D5 set_fields: the customer''s own');
@@ -318,7 +321,7 @@ SELECT is(kind.run('agent', format($$SELECT (csm.act(%s, 'propose', NULL, '{"res
 SELECT is((SELECT attributes::text FROM csm.case_internal WHERE case_id = pg_temp.c('claim')), '{"margin": 7}', 'D5 act: staff''s field');
 SELECT is(kind.run('requester', format('SELECT required_fields FROM csm.actions(%s) WHERE action = ''accept''', pg_temp.c('claim'))), '{rating}', 'D5 actions names the field for the customer');
 SELECT is(kind.run('requester', format('SELECT csm.act(%s, ''accept'', NULL, %L)', pg_temp.c('claim'), f)), r, format('%s accept with %s', r, f))
-FROM (VALUES ('{}', 'SM003'), ('{"rating": null}', 'SM003'), ('{"rating": "good"}', '22023'), ('{"rating": 5, "whole": 6}', '42501'), ('{"rating": 5, "margin": 6}', '42501'), ('{"rating": 5, "their_limit": 6}', '42501'), ('{"rating": 5, "none": 6}', '22023')) v(f, r);
+FROM (VALUES ('{}', 'SM003'), ('{"rating": null}', 'SM003'), ('{"rating": "good"}', '22023'), ('{"rating": 5, "whole": 6}', '42501'), ('{"rating": 5, "margin": 6}', '22023'), ('{"rating": 5, "their_limit": 6}', '42501'), ('{"rating": 5, "none": 6}', '22023')) v(f, r);
 SELECT is(kind.run('requester', format('SELECT (csm.act(%s, ''accept'', NULL, ''{"rating": 5, "our_limit": 1}'')).attributes', pg_temp.c('claim')), true), '{"size": 1, "whole": 5, "rating": 5}', 'D5 accept with what it demands');
 SELECT is(kind.run('agent', format('SELECT csm.set_fields(%s, ''{"whole": 1}'')', pg_temp.c('claim'))), 'SM004', 'SM004 set_fields on a closed case');
 SELECT is(kind.run(w, format('UPDATE csm.case_internal SET attributes = ''{}'' WHERE case_id = %s', pg_temp.c('claim'))), 'SM004', 'SM004 staff''s fields of a closed case, by ' || w) FROM unnest('{agent,system}'::text[]) w;
@@ -359,7 +362,16 @@ FROM unnest(ARRAY['''Bad'', ''x'', ''text'', ''all'', false, NULL, NULL', '''sub
                   '''f'', ''x'', ''text'', ''staff'', true, NULL, NULL', '''f'', ''x'', ''choice'', ''all'', false, NULL, NULL', '''f'', ''x'', ''choice'', ''all'', false, ''{}'', NULL', '''f'', ''x'', ''text'', ''all'', false, ''{a}'', NULL',
                   '''f'', ''x'', ''reference'', ''all'', false, NULL, NULL', '''f'', ''x'', ''reference'', ''all'', false, NULL, ''pg_class''', '''f'', ''x'', ''text'', ''all'', false, NULL, ''users''']) v;
 
+-- A side's reference is looked for with that side's eyes, though csm_owner writes it.
+BEGIN;
+INSERT INTO csm.case_type_fields (case_type, name, label, type, audience, reference) VALUES ('claim', 'our_shop', 'Our shop', 'reference', 'customer', 'accounts');
+INSERT INTO c SELECT 'side', kind.run('requester', $$SELECT (csm.open_case('side', case_type => 'claim')).id$$, true)::bigint;
+SELECT is(kind.run('requester', format('SELECT (csm.set_fields(%s, ''{"our_shop": %s}'')).id > 0', pg_temp.c('side'), a)), r, format('V15 a side''s reference: %s', r)) FROM (VALUES (:alpha::bigint, 'true'), (:gamma, '42501'), (987654321, '42501')) v(a, r);
+ROLLBACK;
+
 -- Who reads and keeps the fields of types.
+SELECT is(kind.run(w, $$SELECT row_security_active('csm.case_type_fields')$$), 'true', 'V13 row security binds ' || w) FROM unnest('{requester,agent,admin}'::text[]) w;
+SELECT is(kind.run(w, $$SELECT count(*) FROM csm.case_type_fields WHERE audience = 'staff'$$), r, 'D5 definitions of staff''s fields, read by ' || w) FROM (VALUES ('requester', '0'), ('other', '0'), ('agent', '2'), ('admin', '2')) v(w, r);
 SELECT is(kind.run(w, 'SELECT count(*) > 10 FROM csm.case_type_fields'), r, 'V13 fields of one''s own tenant, read by ' || w) FROM (VALUES ('requester', 'true'), ('agent', 'true'), ('admin', 'true'), ('nobody', 'false')) v(w, r);
 SELECT is(kind.run(w, $$WITH u AS (UPDATE csm.case_type_fields SET label = 'New' WHERE name = 'colour' RETURNING label) SELECT count(*) FROM u$$), r, 'V13 fields changed by ' || w)
 FROM (VALUES ('admin', '1'), ('plain', '0'), ('agent', '42501'), ('requester', '42501')) v(w, r);
@@ -439,6 +451,20 @@ SELECT is(kind.findings(format($$INSERT INTO csm.cases (subject, case_type, requ
                           DELETE FROM csm.case_states WHERE case_type = 'mini' AND state = 'new'$$, :requester, :alpha)), 'state of cases is missing: new', 'D5 check_case_type: cases in a state that is gone');
 SELECT is(kind.run(w, 'SELECT count(*) FROM csm.check_case_type(''mini'')'), r, 'D5 check_case_type by ' || w) FROM (VALUES ('admin', '0'), ('plain', '42501'), ('agent', '42501'), ('requester', '42501')) v(w, r);
 SELECT is(kind.run('admin', 'SELECT count(*) FROM csm.check_case_type(''missing'')'), '22023', '22023 check_case_type: no such type');
+
+-- ---- what an update ships ----
+
+BEGIN;
+SELECT csm.create_tenant('old', 'Old', 'boss@old.example') AS old \gset
+DELETE FROM csm.case_types WHERE tenant_id = :old AND parent_type = 'case';
+DELETE FROM csm_private.shipped_copies WHERE tenant_id = :old AND key[1] IN ('complaint', 'request', 'privacy_request', 'order') AND kind <> 'role';
+INSERT INTO csm.case_types (tenant_id, case_type, parent_type, label) VALUES (:old, 'order', 'case', 'Our own orders');
+SELECT is((SELECT string_agg(concat_ws(' ', kind, added > 0, changed, removed), ', ') FROM csm_private.merge_shipped(:old) WHERE kind <> 'role'), 'case_type t 0 0, case_state t 0 0, case_transition t 0 0, case_field t 0 0', 'D7 refresh_shipped: new types come to a tenant that is there');
+SELECT set_eq(format('SELECT kind, key, content FROM csm_private.tenant_items(%s) WHERE key[1] <> ''order''', :old), 'SELECT kind, key, content FROM csm_private.shipped_items() WHERE key[1] <> ''order''', 'D7 refresh_shipped: with all that belongs to them');
+SELECT is((SELECT concat_ws(' ', t.label, t.settings, (SELECT count(*) FROM csm.case_states s WHERE s.tenant_id = :old AND s.case_type = 'order')) FROM csm.case_types t WHERE t.tenant_id = :old AND t.case_type = 'order'), 'Our own orders {} 0',
+          'D7 refresh_shipped: a type of the same key that the tenant made is left alone');
+SELECT is((SELECT sum(added + changed + removed) FROM csm_private.merge_shipped(:old)), 0::bigint, 'D7 refresh_shipped: a second time nothing');
+ROLLBACK;
 
 -- ---- the machine drawn ----
 
