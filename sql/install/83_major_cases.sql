@@ -251,6 +251,7 @@ DECLARE
     changed text[];
     copied bigint;
     entry bigint;
+    noted boolean := false;
     relay boolean;
 BEGIN
     SELECT * INTO c FROM csm.cases x WHERE x.id = object_id AND x.tenant_id = due_follow_parent.tenant_id;
@@ -293,7 +294,14 @@ BEGIN
         IF relay AND copied IS NOT NULL THEN
             PERFORM csm_private.pass_down(c.tenant_id, c.id, '{}', copied, false);
         END IF;
+        noted := noted OR copied IS NOT NULL
+                 AND (SELECT x.visibility = 'internal' FROM csm.case_entries x WHERE x.id = copied AND x.tenant_id = c.tenant_id);
     END LOOP;
+    -- R 2.5: a work note has landed on a child of a major case.
+    IF noted AND NOT c.needs_attention THEN
+        PERFORM csm_private.begin_system(c.id);
+        UPDATE csm.cases x SET needs_attention = true WHERE x.id = c.id AND x.tenant_id = c.tenant_id;
+    END IF;
     IF todo.closes AND c.state_class <> 'draft' THEN
         PERFORM csm_private.act_as_system(c.id, 'close_with_parent',
             coalesce(csm_private.type_text(c.tenant_id, c.case_type, 'major_text'),
