@@ -301,6 +301,23 @@ csm_case_allows(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(action >= 0 && csm_case_permits(&keys, action));
 }
 
+PG_FUNCTION_INFO_V1(csm_case_staff_reads);
+
+/* csm_private.case_staff_reads(csm.cases): does the person read the case as staff? */
+Datum
+csm_case_staff_reads(PG_FUNCTION_ARGS)
+{
+	const CsmMap *map = csm_map_current();
+	CsmCaseRow	row;
+	CsmCaseKeys keys;
+
+	if (map == NULL || PG_ARGISNULL(0))
+		PG_RETURN_BOOL(false);
+	csm_case_row_open_argument(&row, PG_GETARG_HEAPTUPLEHEADER(0));
+	csm_case_row_keys(&row, &keys);
+	PG_RETURN_BOOL(concerns(map, &keys) && staff_permits(map, &keys, CSM_CASE_READ));
+}
+
 PG_FUNCTION_INFO_V1(csm_case_holds);
 
 /* csm_private.case_holds(csm.cases, action) */

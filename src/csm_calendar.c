@@ -566,35 +566,34 @@ csm_calendar_between(int64 tenant_id, int64 calendar_id, TimestampTz from, Times
 	return csm_hours_until(&calendar->hours, to) - csm_hours_until(&calendar->hours, from);
 }
 
+bool
+csm_calendar_reach(int64 tenant_id, int64 calendar_id, TimestampTz from, int64 amount, TimestampTz *result)
+{
+	check_instant(from);
+	if (calendar_id == CSM_NO_CALENDAR)
+		return !pg_add_s64_overflow(from, amount, result) && csm_within_horizon(*result);
+	return csm_hours_add(&need_calendar(tenant_id, calendar_id)->hours, from, amount, result);
+}
+
 TimestampTz
 csm_calendar_add(int64 tenant_id, int64 calendar_id, TimestampTz from, int64 amount)
 {
-	Calendar   *calendar;
+	Calendar   *calendar = need_calendar(tenant_id, calendar_id);
 	TimestampTz result;
 
 	check_instant(from);
-	if (calendar_id == CSM_NO_CALENDAR)
-	{
-		if (pg_add_s64_overflow(from, amount, &result) || !csm_within_horizon(result))
-			ereport(ERROR,
-					(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-					 errmsg("the result lies beyond what calendars reach"),
-					 errdetail("They reckon from 1970-01-01 up to 2200-01-01, UTC.")));
+	if (csm_hours_add(&calendar->hours, from, amount, &result))
 		return result;
-	}
-	calendar = need_calendar(tenant_id, calendar_id);
-	if (calendar->hours.total == 0 && amount != 0)
+	if (calendar->hours.total == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("calendar \"%s\" has no open time", calendar->name),
 				 errhint("Give it or its parent weekly hours in csm.calendar_intervals.")));
-	if (!csm_hours_add(&calendar->hours, from, amount, &result))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("calendar \"%s\" does not have so much open time", calendar->name),
-				 errdetail("Wanted: " INT64_FORMAT " seconds from %s, between 1970-01-01 and 2200-01-01, UTC.",
-						   amount / USECS_PER_SEC, timestamptz_to_str(from))));
-	return result;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+			 errmsg("calendar \"%s\" does not have so much open time", calendar->name),
+			 errdetail("Wanted: " INT64_FORMAT " seconds from %s, between 1970-01-01 and 2200-01-01, UTC.",
+					   amount / USECS_PER_SEC, timestamptz_to_str(from))));
 }
 
 static void

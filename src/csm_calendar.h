@@ -17,6 +17,8 @@
 extern int64 csm_calendar_between(int64 tenant_id, int64 calendar_id, TimestampTz from, TimestampTz to);
 
 /* The instant that so much open time separates from another; see csm_hours_add(). */
+extern bool csm_calendar_reach(int64 tenant_id, int64 calendar_id, TimestampTz from, int64 amount,
+							   TimestampTz *result);	/* false: the calendar has not so much */
 extern TimestampTz csm_calendar_add(int64 tenant_id, int64 calendar_id, TimestampTz from, int64 amount);
 
 #endif							/* CSM_CALENDAR_H */

@@ -130,6 +130,7 @@ fill_defaults(CsmCaseRow *row, TimestampTz now)
 	csm_case_row_default(row, CASE_auto_close, BoolGetDatum(true));
 	csm_case_row_default(row, CASE_escalated, BoolGetDatum(false));
 	csm_case_row_default(row, CASE_follow_the_sun, BoolGetDatum(false));
+	csm_case_row_default(row, CASE_made_sla, BoolGetDatum(true));
 	csm_case_row_default(row, CASE_opened_at, TimestampTzGetDatum(now));
 	csm_case_row_default(row, CASE_updated_at, TimestampTzGetDatum(now));
 }
@@ -222,6 +223,8 @@ csm_case_open(CsmCaseRow *row, const CsmMap *map, TimestampTz now)
 	csm_case_row_set_null(row, CASE_closed_at);
 	csm_case_row_set_null(row, CASE_submitted_at);
 	csm_case_row_set_null(row, CASE_first_response_at);
+	csm_case_row_set_null(row, CASE_last_response_at);
+	csm_case_row_set(row, CASE_made_sla, BoolGetDatum(true));
 	csm_case_row_set_null(row, CASE_reopen_count);
 	csm_case_row_set_null(row, CASE_reassignment_count);
 	fill_defaults(row, now);

@@ -24,7 +24,7 @@
 	X(idempotency_key) X(opened_at) X(submitted_at) X(resolved_at) X(closed_at) X(updated_at) \
 	X(first_response_at) X(reopen_count) X(reassignment_count) \
 	X(auto_close) X(escalated) X(follow_the_sun) X(major_state) \
-	X(follow_up_at)
+	X(follow_up_at) X(last_response_at) X(made_sla)
 
 typedef enum CsmCaseColumn
 {

@@ -33,6 +33,9 @@ PG_FUNCTION_INFO_V1(csm_case_guard);
 
 #define WORKERS (CSM_ACTOR_AGENT | CSM_ACTOR_SYSTEM)
 
+/* R B45: a customer's comment on a case of this priority or a higher one makes it follow the sun. */
+#define URGENT 2
+
 /* For whom a comment from the customer's side counts. */
 #define ANSWERING (CSM_ACTOR_CUSTOMER | CSM_ACTOR_CLAIMANT)
 
@@ -48,12 +51,13 @@ static const CsmCaseColumn party_reference_columns[] = {
 
 static const CsmCaseColumn derived_columns[] = {
 	CASE_state_class, CASE_search, CASE_submitted_at, CASE_resolved_at, CASE_closed_at,
-	CASE_updated_at, CASE_first_response_at, CASE_reopen_count, CASE_reassignment_count
+	CASE_updated_at, CASE_first_response_at, CASE_last_response_at, CASE_reopen_count,
+	CASE_reassignment_count
 };
 
 /* Derived by csm's own functions, which announce it. */
 static const CsmCaseColumn flag_columns[] = {
-	CASE_escalated, CASE_follow_the_sun, CASE_major_state
+	CASE_escalated, CASE_follow_the_sun, CASE_major_state, CASE_made_sla
 };
 
 static const CsmCaseColumn work_columns[] = {
@@ -264,7 +268,13 @@ entry_effects(const CsmIntent *intent, const CsmCaseRow *before, CsmCaseRow *aft
 	const CsmTransition *t;
 
 	if (intent->side == CSM_SIDE_OPERATOR && intent->shared && intent->author_id != 0)
+	{
 		csm_case_row_default(after, CASE_first_response_at, TimestampTzGetDatum(now));
+		csm_case_row_set(after, CASE_last_response_at, TimestampTzGetDatum(now));
+	}
+	if (intent->side == CSM_SIDE_CUSTOMER && intent->shared && intent->author_id != 0 &&
+		DatumGetInt16(csm_case_row_value(before, CASE_priority)) <= URGENT)
+		csm_case_row_set(after, CASE_follow_the_sun, BoolGetDatum(true));
 	if (calls_attention(intent, before))
 		csm_case_row_set(after, CASE_needs_attention, BoolGetDatum(true));
 	if (intent->side == CSM_SIDE_OPERATOR || !intent->shared)
@@ -377,11 +387,26 @@ derive(Change *c)
 		csm_case_row_changed(before, after, CASE_assigned_to))
 		csm_case_row_set(after, CASE_reassignment_count,
 						 Int32GetDatum(DatumGetInt32(csm_case_row_value(before, CASE_reassignment_count)) + 1));
+	if (csm_case_row_changed(before, after, CASE_escalated) &&
+		DatumGetBool(csm_case_row_value(after, CASE_escalated)))
+		csm_case_row_set(after, CASE_follow_the_sun, BoolGetDatum(true));
 	if (csm_case_row_changed(before, after, CASE_subject) ||
 		csm_case_row_changed(before, after, CASE_description) ||
 		csm_case_row_changed(before, after, CASE_language))
 		csm_case_index_words(after);
 	csm_case_row_set(after, CASE_updated_at, TimestampTzGetDatum(c->at));
+}
+
+/* That an SLA was missed may turn out when the case is closed already; no work was done on it. */
+static bool
+is_missed_sla(const CsmCaseRow *before, const CsmCaseRow *after)
+{
+	for (int i = 0; i < CASE_COLUMNS; i++)
+	{
+		if (i != CASE_made_sla && csm_case_row_changed(before, after, (CsmCaseColumn) i))
+			return false;
+	}
+	return csm_intent(CSM_INTENT_SYSTEM, csm_case_row_id(before, CASE_id)) != NULL;
 }
 
 /*
@@ -415,6 +440,13 @@ guard_update(TriggerData *data)
 	if (csm_is_importing())
 		return import_change(data, &c.before, &c.after);
 
+	if (is_missed_sla(&c.before, &c.after))
+	{
+		csm_intent_met();
+		csm_case_row_keys(&c.before, &c.keys);
+		csm_judged_note(&c.keys, CSM_JUDGED_UPDATE, CSM_ACTOR_SYSTEM, CSM_ACTOR_SYSTEM, false);
+		return data->tg_newtuple;
+	}
 	refuse_closed(&c.before);
 	find_writer(&c);
 	keep_fixed(&c.before, &c.after, c.actors);

@@ -373,6 +373,9 @@ csm_transition_apply(const CsmTransition *t, uint32 actors, uint32 given, Timest
 	csm_case_row_set_text(after, CASE_state_class, csm_class_name(t->to->state_class));
 	apply_classes(t, actors, at, after);
 	apply_auto_close(t, before, after);
-	if ((given & CSM_GIVEN_NOTE) && (actors & CSM_ACTOR_AGENT) && csm_case_row_null(after, CASE_first_response_at))
-		csm_case_row_set(after, CASE_first_response_at, TimestampTzGetDatum(at));
+	if ((given & CSM_GIVEN_NOTE) && (actors & CSM_ACTOR_AGENT))
+	{
+		csm_case_row_default(after, CASE_first_response_at, TimestampTzGetDatum(at));
+		csm_case_row_set(after, CASE_last_response_at, TimestampTzGetDatum(at));
+	}
 }

@@ -54,6 +54,8 @@ CREATE TABLE csm.cases (
     follow_the_sun boolean NOT NULL DEFAULT false,
     major_state text,
     follow_up_at timestamptz,
+    last_response_at timestamptz,
+    made_sla boolean NOT NULL DEFAULT true,
     CONSTRAINT cases_pkey PRIMARY KEY (id, tenant_id),
     CONSTRAINT cases_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES csm.tenants (id),
     CONSTRAINT cases_type_fkey FOREIGN KEY (case_type, tenant_id) REFERENCES csm.case_types (case_type, tenant_id),
@@ -235,6 +237,8 @@ COMMENT ON COLUMN csm.cases.reopen_count IS 'How often a proposed solution was r
 COMMENT ON COLUMN csm.cases.reassignment_count IS 'How often it changed hands after the first assignment';
 COMMENT ON COLUMN csm.cases.auto_close IS 'False: a proposed solution that nobody answers is not closed by time. Goes off when a solution is given up, on again with the next one; what is written in the same statement goes first';
 COMMENT ON COLUMN csm.cases.follow_up_at IS 'When whoever works on the case wants to look at it again: needs_attention goes on then, and a case that waits for information is not closed by time until a day later; NULL for never';
+COMMENT ON COLUMN csm.cases.last_response_at IS 'Last shared entry by staff; NULL before the first';
+COMMENT ON COLUMN csm.cases.made_sla IS 'False once any SLA of the case was breached; csm sets it';
 COMMENT ON COLUMN csm.cases.escalated IS 'An escalation of the case is open; kept by csm.escalations';
 COMMENT ON COLUMN csm.cases.follow_the_sun IS 'The customer spoke on a case of priority 1 or 2, or it was escalated: worked on around the clock';
 COMMENT ON COLUMN csm.cases.major_state IS 'proposed, accepted, rejected or cancelled as a major case; NULL for an ordinary case';

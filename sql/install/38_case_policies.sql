@@ -116,7 +116,8 @@ GRANT SELECT, INSERT, UPDATE ON csm.case_internal TO csm_agent;
 GRANT SELECT (id, tenant_id, number, branch, case_type, state, state_class, priority, impact, urgency, language, channel,
               account_id, counterparty_account_id, partner_account_id, service_organization_id, product_id, asset_id,
               entitlement_id, assigned_group_id, assigned_to, parent_id, resolution_code, needs_attention, opened_at,
-              submitted_at, resolved_at, closed_at, updated_at, first_response_at, reopen_count, reassignment_count)
+              submitted_at, resolved_at, closed_at, updated_at, first_response_at, reopen_count, reassignment_count,
+              last_response_at, made_sla)
     ON csm.cases TO csm_reporter;
 GRANT INSERT (case_type, subject, description, priority, channel, requester_id, account_id, counterparty_account_id,
               partner_account_id, partner_contact_id, product_id, asset_id, attributes) ON csm.cases TO csm_portal, csm_agent;

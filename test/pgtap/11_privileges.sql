@@ -57,6 +57,10 @@ INSERT INTO matrix VALUES
     ('csm.event_subscribers', '', 's', 's', '', 'sIUd'),
     ('csm.event_lag', '', '', '', '', 's'),
     ('csm.timers', '', '', 's', '', 's'),
+    ('csm.sla_definitions', '', '', 's', 's', 'siud'),
+    ('csm.case_slas', '', 's', 's', 's', 's'),
+    ('csm.case_sla_status', '', 's', 's', 's', 's'),
+    ('csm.sla_events', '', '', 's', '', 's'),
     ('csm.calendars', '', '', 's', 's', 'siud'),
     ('csm.calendar_intervals', '', '', 's', 's', 'siud'),
     ('csm.calendar_exceptions', '', '', 's', 's', 'siud'),
@@ -141,7 +145,7 @@ SELECT is_empty($$ SELECT p.oid::regprocedure, r FROM pg_proc p JOIN pg_namespac
                                            'like_pattern', 'open_case_row', 'begin_open', 'end_open',
                                            'is_staff', 'may_order',
                                            'share_case_row', 'open_follow_up_row', 'link_follow_up', 'render_template_text', 'template_values',
-                                           'may_link', 'may_authorize', 'manages_item') $$,
+                                           'may_link', 'may_authorize', 'manages_item', 'case_staff_reads', 'sla_business', 'sla_condition') $$,
                 'privileges: no more of csm_private can be called than policies call');
 SELECT is_empty($$ SELECT r.rolname FROM pg_roles r WHERE r.rolname IN ('csm_owner', 'csm_guest', 'csm_portal', 'csm_agent', 'csm_reporter', 'csm_admin')
                      AND (r.rolsuper OR r.rolbypassrls OR r.rolcanlogin OR r.rolcreaterole) $$,
