@@ -156,7 +156,9 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.set_fields(bigint,jsonb)'), ('csm.check_case_type(text)'), ('csm.machine_diagram(text)'),
                        ('csm.create_case_type(text,text,text,jsonb,jsonb,jsonb,jsonb,boolean)'),
                        ('csm_private.share_case_row(boolean,bigint,bigint,bigint,text[],timestamp with time zone)'),
-                       ('csm.unshare_case(bigint,bigint,bigint)'), ('csm_private.link_follow_up(csm.cases,bigint)')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
+                       ('csm.unshare_case(bigint,bigint,bigint)'), ('csm_private.link_follow_up(csm.cases,bigint)'),
+                       ('csm.import_holidays(bigint,text)'), ('csm.recompute_sla(bigint)'), ('csm.verify_slas(bigint)'),
+                       ('csm.retarget_slas(bigint)'), ('csm.create_standard_slas(bigint,bigint)')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
 
 -- Privileges
 SELECT is_empty($$SELECT t.name FROM pg_temp.csm_tables t WHERE has_any_column_privilege('csm_guest', t.oid, 'SELECT, INSERT, UPDATE') OR has_table_privilege('csm_guest', t.oid, 'DELETE')$$,

@@ -55,7 +55,7 @@ SELECT small.does('north contact', 'csm_portal', format('SELECT (csm.comment(%s,
 SELECT is(small.links(:pump, 2), E'update|b2b agent|staff|agent, assignee|-|shared\ncomment|north contact|contact|requester, customer|-|shared',
           'D5 history: a comment is one link');
 SELECT is((SELECT h.payload - 'updated_at' - 'entry.created_at' FROM csm.case_history h WHERE h.case_id = :pump ORDER BY seq DESC LIMIT 1),
-          jsonb_build_object('entry.id', jsonb_build_array(NULL, :entry), 'entry.author_id', jsonb_build_array(NULL, small.u('north contact')),
+          jsonb_build_object('follow_the_sun', '[false, true]'::jsonb, 'entry.id', jsonb_build_array(NULL, :entry), 'entry.author_id', jsonb_build_array(NULL, small.u('north contact')),
               'entry.visibility', '[null, "shared"]'::jsonb, 'entry.side', '[null, "customer"]'::jsonb,
               'entry.body_sha256', jsonb_build_array(NULL, encode(sha256('It drips more.'), 'hex'))),
           'D5 history: the SHA-256 of a comment, not its text');
