@@ -226,4 +226,17 @@ SELECT throws_ok($$SELECT csm_private.set_timer(1, NULL, 1, NULL, now())$$, '220
 SELECT throws_ok('SELECT csm.schedule()', '55000', format('extension "pg_cron" is not installed in database "%s"', current_database()), 'D5 csm.schedule() without pg_cron says so');
 SELECT throws_ok('SELECT csm.schedule("limit" => 0)', '22023', NULL, 'D5 csm.schedule(): limit 0');
 SELECT is(cw.as('admin', 'SELECT csm.schedule()'), '42501', 'D5 csm.schedule() is the DBA''s');
+-- what csm needs of pg_cron; the database ends with this file
+CREATE SCHEMA cron;
+CREATE TABLE cron.job (jobid bigint GENERATED ALWAYS AS IDENTITY, jobname text PRIMARY KEY, schedule text, command text);
+CREATE FUNCTION cron.schedule(job_name text, schedule text, command text) RETURNS bigint LANGUAGE sql AS $$
+    INSERT INTO cron.job (jobname, schedule, command) VALUES ($1, $2, $3)
+    ON CONFLICT (jobname) DO UPDATE SET schedule = $2, command = $3 RETURNING jobid
+$$;
+INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+SELECT 4294900000, 'pg_cron', 10, 'cron'::regnamespace, false, '1.6';
+SELECT is(csm.schedule(), 1::bigint, 'D5 csm.schedule() returns the job');
+SELECT is(csm.schedule('*/5 * * * *', 500), 1::bigint, 'D5 called again it changes the job');
+SELECT is((SELECT string_agg(format('%s|%s|%s', jobname, schedule, command), ';') FROM cron.job), 'csm|*/5 * * * *|SELECT csm.run_due("limit" => 500)', 'D5 one job, with what it runs');
+SELECT lives_ok((SELECT command FROM cron.job), 'D5 and that can be run');
 SELECT * FROM finish();
