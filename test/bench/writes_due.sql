@@ -1,0 +1,7 @@
+-- 100,000 proposed solutions of the past, each with its reminder and its closing due.
+SET session_replication_role = replica;
+UPDATE csm.cases SET state = 'resolved', state_class = 'resolved', resolved_at = clock_timestamp() - interval '20 days';
+INSERT INTO csm.timers (tenant_id, kind, object_id, case_id, due_at)
+SELECT tenant_id, 'auto_close', id, id, clock_timestamp() - interval '10 days' FROM csm.cases;
+RESET session_replication_role;
+VACUUM ANALYZE;
