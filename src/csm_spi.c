@@ -26,6 +26,7 @@ typedef struct KeptPlan
 {
 	const char *sql;
 	SPIPlanPtr	plan;
+	bool		planned;		/* has been executed */
 } KeptPlan;
 
 static KeptPlan plans[MAX_PLANS];
@@ -57,7 +58,7 @@ reading_snapshot(void)
 	return GetLatestSnapshot();
 }
 
-static SPIPlanPtr
+static KeptPlan *
 kept_plan(const char *sql, int nargs, const Oid *argtypes)
 {
 	SPIPlanPtr	plan;
@@ -65,36 +66,35 @@ kept_plan(const char *sql, int nargs, const Oid *argtypes)
 	for (int i = 0; i < nplans; i++)
 	{
 		if (plans[i].sql == sql)
-			return plans[i].plan;
+			return &plans[i];
 	}
 	if (nplans == MAX_PLANS)
 		elog(ERROR, "csm keeps more than %d plans", MAX_PLANS);
-	plan = SPI_prepare(sql, nargs, (Oid *) argtypes);
+	plan = SPI_prepare_cursor(sql, nargs, (Oid *) argtypes, CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare query of csm: %s", SPI_result_code_string(SPI_result));
 	if (SPI_keepplan(plan) != 0)
 		elog(ERROR, "could not keep plan of csm");
 	plans[nplans].sql = sql;
 	plans[nplans].plan = plan;
-	nplans++;
-	return plan;
+	plans[nplans].planned = false;
+	return &plans[nplans++];
 }
 
 /*
- * The queries look up few rows by indexed keys; a sequential or bitmap scan
- * would be chosen only for want of statistics, and JIT never pays.
+ * For as long as a statement is planned, which is not often.  Statements look
+ * up few rows by indexed keys; a sequential or bitmap scan would be chosen only
+ * for want of statistics (of a table that was empty, say), and JIT never pays.
  */
 static int
-pin_settings(void)
+pin_planner(void)
 {
 	static const char *const pinned[][2] = {
-		{"search_path", "pg_catalog, pg_temp"},
 		{"enable_seqscan", "off"},
 		{"enable_bitmapscan", "off"},
 		{"enable_indexscan", "on"},
 		{"enable_indexonlyscan", "on"},
 		{"enable_nestloop", "on"},
-		{"plan_cache_mode", "force_generic_plan"},
 		{"jit", "off"},
 	};
 	int			level = NewGUCNestLevel();
@@ -105,20 +105,55 @@ pin_settings(void)
 	return level;
 }
 
+/*
+ * Names are looked up again when a plan is found out of date, so the path is
+ * pinned at every execution.  As a setting, which triggers of a written table
+ * may change for themselves.
+ */
+static int
+pin_path(void)
+{
+	int			level = NewGUCNestLevel();
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+/* Errors restore user, path and settings with the (sub)transaction. */
+static int
+execute(const char *sql, int nargs, const Oid *argtypes, const Datum *values,
+		const char *nulls, Snapshot snapshot, bool as_caller)
+{
+	KeptPlan   *kept = kept_plan(sql, nargs, argtypes);
+	/* under row security a plan depends on the role, which the server checks later */
+	bool		plans_now = as_caller || !kept->planned || !SPI_plan_is_valid(kept->plan);
+	int			level = plans_now ? pin_planner() : 0;
+	int			result;
+
+	if (snapshot != NULL)
+		result = SPI_execute_snapshot(kept->plan, (Datum *) values, nulls, snapshot,
+									  InvalidSnapshot, true, false, 0);
+	else
+		result = SPI_execute_plan(kept->plan, (Datum *) values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "unexpected result of a statement of csm: %s", SPI_result_code_string(result));
+	kept->planned = true;
+	if (plans_now)
+		AtEOXact_GUC(true, level);
+	return result;
+}
+
 static uint64
 run(const char *sql, int nargs, const Oid *argtypes, const Datum *values,
 	const char *nulls, bool latest, bool as_caller, CsmTupleFn fn, void *arg)
 {
 	Oid			saved_user;
 	int			saved_context;
-	int			level;
-	int			result;
+	int			level = pin_path();
 	uint64		rows;
-	Snapshot	snapshot;
 
-	/* Errors restore user and settings with the (sub)transaction. */
 	GetUserIdAndSecContext(&saved_user, &saved_context);
-	level = pin_settings();
 	if (as_caller)
 		SetUserIdAndSecContext(GetOuterUserId(), saved_context | SECURITY_LOCAL_USERID_CHANGE);
 	else
@@ -127,12 +162,8 @@ run(const char *sql, int nargs, const Oid *argtypes, const Datum *values,
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 
-	snapshot = latest ? GetLatestSnapshot() : reading_snapshot();
-	PushActiveSnapshot(snapshot);
-	result = SPI_execute_snapshot(kept_plan(sql, nargs, argtypes), (Datum *) values, nulls,
-								  GetActiveSnapshot(), InvalidSnapshot, true, false, 0);
-	if (result != SPI_OK_SELECT)
-		elog(ERROR, "unexpected result of a query of csm: %s", SPI_result_code_string(result));
+	PushActiveSnapshot(latest ? GetLatestSnapshot() : reading_snapshot());
+	(void) execute(sql, nargs, argtypes, values, nulls, GetActiveSnapshot(), as_caller);
 	PopActiveSnapshot();
 
 	rows = SPI_processed;
@@ -174,21 +205,16 @@ csm_spi_write(const char *sql, int nargs, const Oid *argtypes,
 {
 	Oid			saved_user;
 	int			saved_context;
-	int			level = NewGUCNestLevel();
-	int			result;
+	int			level = pin_path();
 	uint64		rows;
 
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 	GetUserIdAndSecContext(&saved_user, &saved_context);
 	SetUserIdAndSecContext(csm_owner_oid(false),
 						   saved_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 
-	result = SPI_execute_plan(kept_plan(sql, nargs, argtypes), (Datum *) values, nulls, false, 0);
-	if (result < 0)
-		elog(ERROR, "unexpected result of a statement of csm: %s", SPI_result_code_string(result));
+	(void) execute(sql, nargs, argtypes, values, nulls, NULL, false);
 	rows = SPI_processed;
 	for (uint64 i = 0; fn != NULL && SPI_tuptable != NULL && i < rows; i++)
 		fn(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, arg);
