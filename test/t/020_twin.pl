@@ -111,6 +111,10 @@ sub hidden_rows
 		INSERT INTO csm.case_blocks (tenant_id, case_id, reason) VALUES (small.tenant(), $there, 'other');
 		INSERT INTO csm.case_lines (tenant_id, case_id, description, state) VALUES (small.tenant(), $there, 'secret line', 'new');
 		INSERT INTO csm.handling_notes (tenant_id, account_id, body) VALUES (small.tenant(), small.a('north'), 'secret note');
+		-- a work note with a file, and their links of history, on a case that some outsiders see
+		RESET csm.importing;
+		SELECT csm.attach(e.case_id, 'secret.txt', content => 'secret', entry_id => e.id) FROM csm.comment(small.c('north: pump'), 'secret note', 'internal') e;
+		SET csm.importing = on;
 		-- more of what is hidden anyway: another tenant with everything
 		SELECT csm.create_tenant('secret', 'Secret', 'admin\@secret.example');
 		ANALYZE;
@@ -157,6 +161,12 @@ sub script
 		"SELECT csm.comment($there, 'hello', idempotency_key => 'my key')",
 		"SELECT csm.act($there, 'close')",
 		"SELECT csm.act($there, 'nonsense')",
+		"SELECT csm.attach($there, 'a.txt', content => 'x')",
+		"SELECT csm.attach(c.id, 'a.txt', content => 'x', entry_id => $there) FROM (SELECT id FROM csm.cases WHERE opened_by = csm.current_user_id() ORDER BY id) c",
+		"SELECT * FROM csm.case_as_of($there, clock_timestamp())",
+		"SELECT * FROM csm.verify_history($there)",
+		'SELECT case_id, at, action, actor_name, relation, on_behalf_of, audience, payload FROM csm.case_history ORDER BY id',
+		'SELECT audience, count(*) FROM csm.case_history GROUP BY 1 ORDER BY 1',
 		"INSERT INTO csm.case_entries (case_id, body) VALUES ($there, 'hello')",
 		"INSERT INTO csm.case_entries (case_id, body, idempotency_key) VALUES ($there, 'hello', 'my key')",
 		"INSERT INTO csm.case_tasks (case_id, subject) VALUES ($there, 'x')",
@@ -168,7 +178,7 @@ sub script
 		"SELECT csm.open_follow_up($there)",
 		"SELECT * FROM csm.notes_for($there)",
 		"SELECT csm.render_template('none', $there)",
-		(map { "SELECT csm.$_ FROM csm.cases c WHERE c.opened_by = csm.current_user_id()" } "share_case(c.id, $there)", "share_case(c.id, NULL, $there)",
+		(map { "SELECT csm.$_ FROM (SELECT id FROM csm.cases WHERE opened_by = csm.current_user_id() ORDER BY id) c" } "share_case(c.id, $there)", "share_case(c.id, NULL, $there)",
 			"unshare_case(c.id, $there)", 'open_follow_up(c.id)'),
 		@references,
 		"INSERT INTO csm.cases (id, subject) VALUES ($there, 'mine')",
