@@ -94,6 +94,15 @@ SELECT is(coalesce(d.run(k.who, format('SELECT string_agg(action, '','' ORDER BY
           format('T15 actions of %s in %s', k.who, s.state))
 FROM d.kind k, d.subject s WHERE k.who <> 'system';
 
+-- 4: words, at every stage until it is closed.
+SELECT is(d.run(k.who, format('SELECT (csm.comment(%s, ''word'')).side', s.id)),
+          CASE WHEN seen.hidden THEN 'SM001'
+               WHEN k.is_a IN ('reader', 'other reader') AND k.who <> 'double' THEN '42501'
+               WHEN s.state IN ('settled', 'withdrawn', 'ruled_final', 'cancelled') THEN 'SM004'
+               ELSE CASE k.is_a WHEN 'respondent' THEN 'counterparty' WHEN 'agent' THEN 'operator' WHEN 'system' THEN 'operator' ELSE 'customer' END END,
+          format('R5.4.4 %s: comment by %s', s.state, k.who))
+FROM d.kind k, d.subject s, LATERAL (SELECT (to_jsonb(p) ->> s.state) = 'h' AS hidden FROM d.person p WHERE p.name = k.who AND p.action = 'submit') seen;
+
 -- Who sees what: a third account never, the respondent nothing of a draft.
 SELECT is(d.run(k.who, format('SELECT count(*) FROM csm.cases WHERE id = %s', s.id)),
           CASE WHEN (SELECT to_jsonb(p) ->> s.state FROM d.person p WHERE p.name = k.who AND p.action = 'submit') = 'h' THEN '0' ELSE '1' END,
