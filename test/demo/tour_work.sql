@@ -49,7 +49,6 @@ SELECT kind, done, failed FROM csm.run_due(clock_timestamp() + interval '4 days'
 \connect - demo_agent
 \set ECHO queries
 SELECT event, percent FROM csm.sla_events e JOIN csm.case_slas s ON s.id = e.case_sla_id WHERE s.case_id = :timed_case ORDER BY e.id;
-SELECT kind, payload ->> 'name' AS sla FROM csm.events WHERE case_id = :timed_case AND kind ~ '^sla_' ORDER BY id;
 \set ECHO none
 SELECT string_agg(event, ', ' ORDER BY e.id) AS seen
 FROM csm.sla_events e JOIN csm.case_slas s ON s.id = e.case_sla_id WHERE s.case_id = :timed_case \gset
