@@ -215,6 +215,7 @@ check_type(const CsmCaseRow *before, const CsmCaseRow *after, const CsmMachine *
 				 errmsg("case %s cannot become one of type \"%s\"", csm_case_label(before), machine->case_type),
 				 errdetail("That type has no state \"%s\".", state),
 				 errhint("Bring the case into a state that both types have.")));
+	csm_dispute_check_new(machine, after);
 }
 
 /*

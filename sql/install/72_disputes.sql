@@ -79,7 +79,7 @@ DECLARE
     decision CONSTANT text[] := '{outcome,decided_by,decided_name,decided_at,reason}'::text[];
 BEGIN
     IF csm_private.restoring() OR TG_OP = 'INSERT' AND csm_private.importing() THEN
-        RETURN NEW;
+        RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
     ELSIF TG_OP IN ('INSERT', 'UPDATE') AND pg_trigger_depth() < 2 THEN
         RAISE EXCEPTION 'proposals are written by the actions of the dispute' USING ERRCODE = '42501',
             HINT = 'csm.act(case_id, ''propose'', NULL, ''{"reference": ...}'') makes one.';

@@ -43,6 +43,9 @@ SELECT is(d.run('north contact', format($$SELECT (csm.open_case('x', NULL, 'disp
 SELECT is(d.run('north contact', format($$SELECT csm.open_case('x', NULL, 'dispute', counterparty_account_id => %s, fields => '{"attributes": {"claimed_amount": "much"}}')$$, small.a('globex'))),
           '22023', 'R5.4.1 and is checked');
 
+SELECT is(d.run('b2b agent', format($$UPDATE csm.cases SET case_type = 'dispute' WHERE id = %s$$,
+                                    d.run('north contact', $$SELECT (csm.open_case('x', draft => true)).id$$, true))), 'SM003', 'SM003 nor does a case become a dispute without one');
+
 -- The other side is chosen from those with whom one trades.
 SELECT is(d.query('north contact', 'SELECT string_agg(concat_ws('' '', name, for_account_id), '','' ORDER BY name) FROM csm.dispute_counterparties()'),
           format('globex %s,initech %1$s', small.a('north')), 'R5.1 counterparties of a contact');
@@ -195,6 +198,15 @@ SET LOCAL csm.importing = on;
 INSERT INTO csm.dispute_proposals (tenant_id, case_id, round, side, proposed_name, reference, outcome, decided_name, decided_at)
 VALUES (small.tenant(), :p, 9, 'counterparty', 'x', 'x', 'rejected', 'y', '2020-01-01');
 SELECT is(d.proposals(:p, 'round'), '1; 9', 'D5 importing brings rounds of another system');
+ROLLBACK;
+
+BEGIN;
+SET LOCAL csm.importing = on;
+INSERT INTO csm.cases (tenant_id, case_type, state, subject, requester_id, opened_by, account_id, counterparty_account_id)
+VALUES (small.tenant(), 'dispute', 'proposed', 'imported', small.u('north contact'), small.u('north contact'), small.a('north'), small.a('globex')) RETURNING id AS i \gset
+SET LOCAL csm.importing = off;
+SELECT is(d.act('north contact', :i, a, keep => false), 'SM002', 'SM002 R5.4.8 there is no proposal to decide: ' || a) FROM unnest('{accept,reject}'::text[]) a;
+SELECT is(d.act('north contact', :i, 'escalate', keep => false), 'escalated', 'R5.4.14 an imported dispute without its proposal goes to the operator');
 ROLLBACK;
 
 -- A plain UPDATE makes no proposal: a reference cannot be given with it. "hats" is an agent whom globex named.

@@ -32,6 +32,19 @@ $node->safe_psql('postgres', q{
 	INSERT INTO csm.case_links (tenant_id, from_case_id, to_case_id, kind) VALUES (small.tenant(), small.c('north: valve'), small.c('north: pump'), 'related');
 	INSERT INTO csm.handling_notes (tenant_id, account_id, body) VALUES (small.tenant(), small.a('north'), 'call first');
 	INSERT INTO csm.response_templates (tenant_id, name, body) VALUES (small.tenant(), 'hello', 'Dear {{requester.name}}');
+	-- items whose root, an entitlement whose holder, and links that a trigger would judge otherwise today
+	INSERT INTO csm.sold_products (tenant_id, account_id, product_id) SELECT tenant_id, small.a('north'), id FROM csm.products;
+	INSERT INTO csm.sold_products (tenant_id, account_id, product_id, parent_id) SELECT tenant_id, account_id, product_id, id FROM csm.sold_products;
+	INSERT INTO csm.assets (tenant_id, account_id, product_id, serial_number) SELECT tenant_id, small.a('north'), id, 'top' FROM csm.products;
+	INSERT INTO csm.assets (tenant_id, account_id, product_id, serial_number, parent_id) SELECT tenant_id, account_id, product_id, 'below', id FROM csm.assets;
+	UPDATE csm.assets SET location = 'hall' WHERE serial_number = 'top';
+	INSERT INTO csm.asset_contacts (tenant_id, asset_id, contact_id) SELECT tenant_id, min(id), small.k('paragon contact at paragon') FROM csm.assets GROUP BY 1;
+	INSERT INTO csm.asset_parties (tenant_id, asset_id, account_id) SELECT tenant_id, max(id), small.a('umbrella') FROM csm.assets GROUP BY 1;
+	INSERT INTO csm.contracts (tenant_id, account_id, name) VALUES (small.tenant(), small.a('north'), 'care');
+	INSERT INTO csm.contract_lines (tenant_id, contract_id, asset_id) SELECT c.tenant_id, c.id, min(a.id) FROM csm.contracts c, csm.assets a GROUP BY 1, 2;
+	INSERT INTO csm.entitlements (tenant_id, name, asset_id, total, used) SELECT tenant_id, 'care', min(id), 5, 1 FROM csm.assets GROUP BY 1;
+	INSERT INTO csm.entitlement_uses (tenant_id, entitlement_id, case_id, unit, units) SELECT tenant_id, id, small.c('north: valve'), 'cases', 1 FROM csm.entitlements;
+	DELETE FROM csm.account_relationships WHERE id = small.r('paragon-north');
 	-- a subtree that was moved, and rows stored so that children come first
 	UPDATE csm.accounts SET parent_id = small.a('south') WHERE id = small.a('north');
 	UPDATE csm.accounts SET parent_id = small.a('acme') WHERE id = small.a('north');

@@ -30,7 +30,8 @@ for my $database ('one', 'two')
 			FOR s IN SELECT c.oid FROM pg_class c WHERE c.relkind = 'S' AND c.relnamespace = 'csm'::regnamespace LOOP
 				EXECUTE format('ALTER SEQUENCE %s RESTART WITH $start', s);
 			END LOOP;
-		END \$\$});
+		END \$\$;
+		INSERT INTO csm.products (id, tenant_id, name) OVERRIDING SYSTEM VALUE VALUES (7, small.tenant(), 'pump')});
 }
 $node->safe_psql('two', hidden_rows());
 
@@ -115,6 +116,17 @@ sub hidden_rows
 		RESET csm.importing;
 		SELECT csm.attach(e.case_id, 'secret.txt', content => 'secret', entry_id => e.id) FROM csm.comment(small.c('north: pump'), 'secret note', 'internal') e;
 		SET csm.importing = on;
+		INSERT INTO csm.sold_products (id, tenant_id, account_id, product_id) OVERRIDING SYSTEM VALUE VALUES ($there, small.tenant(), $there, 7);
+		INSERT INTO csm.assets (id, tenant_id, account_id, user_id, product_id, serial_number) OVERRIDING SYSTEM VALUE
+			VALUES ($there, small.tenant(), $there, NULL, 7, 'SECRET'), ($there + 1, small.tenant(), NULL, $there + 2, 7, 'SECRET1');
+		INSERT INTO csm.asset_contacts (tenant_id, asset_id, contact_id) VALUES (small.tenant(), $there, $there);
+		INSERT INTO csm.asset_parties (tenant_id, asset_id, user_id) VALUES (small.tenant(), $there, $there + 7);
+		INSERT INTO csm.contracts (id, tenant_id, account_id, name, number) OVERRIDING SYSTEM VALUE
+			VALUES ($there, small.tenant(), $there, 'secret', 'SECRET');
+		INSERT INTO csm.contract_lines (tenant_id, contract_id, asset_id) VALUES (small.tenant(), $there, $there);
+		INSERT INTO csm.entitlements (id, tenant_id, name, account_id, asset_id, total, used) OVERRIDING SYSTEM VALUE
+			VALUES ($there, small.tenant(), 'secret', $there, NULL, 5, 2), ($there + 1, small.tenant(), 'secret', NULL, $there, 5, 2);
+		INSERT INTO csm.entitlement_uses (tenant_id, entitlement_id, case_id, unit, units) VALUES (small.tenant(), $there, $there, 'cases', 1);
 		-- more of what is hidden anyway: another tenant with everything
 		SELECT csm.create_tenant('secret', 'Secret', 'admin\@secret.example');
 		ANALYZE;
@@ -129,7 +141,8 @@ sub script
 		SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'csm'::regnamespace AND c.relkind = 'r'
 			AND has_table_privilege('$role', c.oid, 'SELECT') ORDER BY 1});
 	my @keys = (map { "csm.$_" } qw(accounts_allowing('case_read') accounts_known() requesters_allowing('case_read')
-		openers_allowing('case_read') shared_cases_allowing('case_read') all_tenant('case_read')));
+		openers_allowing('case_read') shared_cases_allowing('case_read') all_tenant('case_read')
+		assets_allowing('asset_read') sold_products_allowing('product_read')));
 
 	# What staff may refer to is not checked (a foreign key may answer them).
 	my @references = $role eq 'csm_agent' ? () : (
@@ -143,7 +156,7 @@ sub script
 		(map { "SELECT to_jsonb(t) FROM csm.$_ t ORDER BY to_jsonb(t)" } @tables),
 		(map { "SELECT count(*) FROM csm.$_" } @tables),
 		(map { "SELECT $_" } @keys),
-		(map { "SELECT to_jsonb(t) FROM csm.$_ t WHERE id = $there" } qw(cases users accounts contacts households)),
+		(map { "SELECT to_jsonb(t) FROM csm.$_ t WHERE id = $there" } qw(cases users accounts contacts households assets sold_products contracts entitlements)),
 		'SELECT * FROM csm.whoami()',
 		'SELECT count(*), min(opened_at), max(id) FROM csm.cases',
 		'SELECT state, count(*) FROM csm.cases GROUP BY state ORDER BY 1',
@@ -177,6 +190,14 @@ sub script
 		"SELECT csm.unshare_case($there, csm.current_user_id() + 1)",
 		"SELECT csm.open_follow_up($there)",
 		"SELECT * FROM csm.notes_for($there)",
+		"SELECT csm.best_entitlement($there)",
+		"SELECT * FROM csm.case_entitlements($there)",
+		"SELECT csm.use_entitlement_hours($there, 1)",
+		"SELECT csm.restrict_contact_access($there, true)",
+		(map { "INSERT INTO csm.asset_contacts ($_, contact_id) VALUES ($there, (SELECT min(id) FROM csm.contacts))" } qw(asset_id sold_product_id)),
+		(map { "INSERT INTO csm.asset_parties ($_, user_id) VALUES ($there, csm.current_user_id())" } qw(asset_id sold_product_id)),
+		"UPDATE csm.asset_parties SET authorized = true",
+		"DELETE FROM csm.asset_contacts",
 		"SELECT csm.render_template('none', $there)",
 		(map { "SELECT csm.$_ FROM (SELECT id FROM csm.cases WHERE opened_by = csm.current_user_id() ORDER BY id) c" } "share_case(c.id, $there)", "share_case(c.id, NULL, $there)",
 			"unshare_case(c.id, $there)", 'open_follow_up(c.id)'),
