@@ -70,6 +70,8 @@ INSERT INTO matrix VALUES
     ('csm.recipients', '', '', 'siud', '', ''),
     ('csm.case_children', '', '', 's', '', ''),
     ('csm.major_changes', '', '', 's', '', ''),
+    ('csm.mail_senders', '', '', '', '', 's'),
+    ('csm.outbox', '', '', '', '', ''),
     ('csm_report.cases', '', '', 's', 's', 's');
 
 CREATE FUNCTION pg_temp.may(role_name text, tab oid) RETURNS text LANGUAGE sql AS $$
