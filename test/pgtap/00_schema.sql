@@ -65,6 +65,8 @@ INSERT INTO expected VALUES
     ('calendars', 'id,tenant_id', 'id, name text, time_zone text, parent_id'),
     ('calendar_intervals', 'id,tenant_id', 'id, calendar_id, weekday smallint, exception_id'),
     ('calendar_exceptions', 'id,tenant_id', 'id, calendar_id, on_date date, name text'),
+    ('mail_senders', 'user_id,tenant_id', 'user_id, created_at timestamptz'),
+    ('outbox', 'id,tenant_id', 'id, kind text, recipient text, user_id, language text, payload jsonb, created_at timestamptz, expires_at timestamptz, claimed_until timestamptz, attempts integer'),
     ('case_types', 'case_type,tenant_id', 'case_type text, parent_type text, label text, settings jsonb, own_machine boolean'),
     ('case_states', 'case_type,state,tenant_id', 'case_type text, state text, value integer, state_class text, label text'),
     ('case_transitions', 'case_type,from_state,action,tenant_id', 'case_type text, from_state text, action text, to_state text, actors text[], required_fields text[], effects jsonb'),
