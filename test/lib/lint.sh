@@ -38,9 +38,7 @@ check_scripts()
 check_plpgsql()
 {
     local found
-    csm_psql "$work" -d postgres >/dev/null -c 'CREATE EXTENSION csm CASCADE' -c 'CREATE EXTENSION plpgsql_check' \
-        -c 'CREATE SCHEMA cron CREATE TABLE job (jobid bigint, jobname text)' \
-        -c "CREATE FUNCTION cron.schedule(text, text, text) RETURNS bigint LANGUAGE sql RETURN 1" # what csm.schedule() calls
+    csm_psql "$work" -d postgres >/dev/null -c 'CREATE EXTENSION csm CASCADE' -c 'CREATE EXTENSION plpgsql_check'
     found=$(csm_psql "$work" -d postgres -At <<'SQL'
 SELECT f.oid::regprocedure || ' ' || c.line
 FROM pg_proc f
@@ -54,13 +52,8 @@ CROSS JOIN LATERAL plpgsql_check_function(f.oid, coalesce(u.tgrelid, 0), extra_w
                                           performance_warnings => false, newtable => u.new_rows, oldtable => u.old_rows) c(line)
 WHERE f.prorettype <> 'event_trigger'::regtype
   AND (f.prorettype <> 'trigger'::regtype OR u.tgrelid IS NOT NULL)
-<<<<<<< HEAD
-  -- a parameter named limit is meant: callers write it quoted or by place
-  AND c.line !~ 'reserved keyword'
-=======
   -- the design names parameters "limit"
   AND c.line !~ '("limit" is reserved keyword|The reserved keyword was used as parameter name)'
->>>>>>> 1f215b31c539d7d524c6b4eb7c7d0adaae5492bd
 SQL
     )
     [ -z "$found" ] || problem "plpgsql_check:"$'\n'"$found"
