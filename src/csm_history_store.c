@@ -27,6 +27,7 @@
 #include "utils/timestamp.h"
 
 #include "csm_history.h"
+#include "csm_insert.h"
 #include "csm_spi.h"
 
 static Oid
@@ -150,6 +151,7 @@ insert_link(const CsmLink *link, const uint8 *salt, const Jsonb *payload, const 
 	};
 	Datum		values[17] = {0};
 	char		nulls[17];
+	bool		isnull[17];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int64GetDatum(link->id);
@@ -177,7 +179,10 @@ insert_link(const CsmLink *link, const uint8 *salt, const Jsonb *payload, const 
 		values[15] = PointerGetDatum(to_bytea(link->previous, CSM_HASH_BYTES));
 	nulls[15] = link->first ? 'n' : ' ';
 	values[16] = PointerGetDatum(to_bytea(hash, CSM_HASH_BYTES));
-	csm_spi_write(sql, 17, types, values, nulls, NULL, NULL);
+	for (int i = 0; i < (int) lengthof(values); i++)
+		isnull[i] = nulls[i] == 'n';
+	if (!csm_insert_row("case_history", lengthof(values), values, isnull))
+		csm_spi_write(sql, 17, types, values, nulls, NULL, NULL);
 }
 
 /* Chains the link to the head, which then is the link. */
