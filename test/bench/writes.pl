@@ -57,7 +57,7 @@ sub script
 		return "BEGIN;\n" . ($as_person ? "SELECT set_config('csm.user_id', :${var}::text, true), set_config('role', '$role', true);\n" : '');
 	};
 	open my $out, '>', $file or die $!;
-	print $out "\\set c random(1, 2000)\n\\set g random(1, 32)\n",
+	print $out "\\set c random(1, 32)\n\\set g random(1, 8)\n",
 	  "SELECT user_id AS person, account_id AS account FROM bench.contact WHERE n = :c \\gset\n",
 	  "SELECT user_id AS agent FROM bench.agent WHERE n = :g \\gset\n",
 	  $me->('person', 'csm_portal'), "SELECT 1 AS nothing;\n", statement($of->{create}), "COMMIT;\n";
@@ -348,7 +348,7 @@ $table .= sprintf "16 clients, 100 cases, 1,600 acts and 1,600 comments: %.0f tr
 
 my $due = ask('due', 'SELECT count(*) FROM csm.timers');
 my ($looked, $done, $seconds) = (0, 0, 0);
-while ($seconds < 120)
+while ($seconds < 40)
 {
 	my ($n, $ok, $took) = ask('due', q{
 		CREATE TEMP TABLE t AS SELECT clock_timestamp() AS at;
