@@ -518,7 +518,7 @@ BEGIN
         ('csm_private.major_recursive(bigint)', NULL, 'Whether children pass on to their own children what they take over'),
         ('csm_private.pass_down(bigint, bigint, text[], bigint, boolean)', NULL, 'Writes down what the children of a locked case have to follow, and sets their timers'),
         ('csm_private.major_changed(bigint, bigint, text[], boolean)', NULL, 'What children of a major case have to follow, as far as the tenant wants it'),
-        ('csm_private.family_entry(bigint, bigint, bigint, text)', NULL, 'What an entry means for the children of a major case, and a work note for a child'),
+        ('csm_private.family_entry(bigint, bigint, bigint, text)', NULL, 'Passes an entry of a major case down to its children, as far as the tenant wants it'),
         ('csm_private.entry_family()', NULL, 'AFTER INSERT trigger of csm.case_entries: calls csm_private.family_entry() where the case has a parent or is a major case'),
         ('csm_private.copy_entry(csm.cases, bigint)', NULL, 'Copies an entry of the parent onto the case, once; id of the copy, NULL where it is there already'),
         ('csm_private.due_follow_parent(bigint, bigint, timestamptz)', NULL, 'Handler: a child takes over what its parent wrote down'),
