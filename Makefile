@@ -39,10 +39,11 @@ check: ## run every test (SUITE=regress|pgtap|isolation|tap|claims and ONLY=rege
 	@test/lib/deps.sh
 	@SUITE='$(SUITE)' ONLY='$(ONLY)' PRELOAD='$(PRELOAD)' KEEP='$(KEEP)' test/lib/check.sh
 
-bench: ## measure against hand-written SQL (FRESH=1 builds the data anew)
+bench: ## measure against hand-written SQL (FRESH=1 builds the data anew, WRITES=1 only the writing of cases)
 	@test/lib/deps.sh
 	+@$(BUILD) all
-	@FRESH='$(FRESH)' test/bench/run.sh
+	@[ -n '$(WRITES)' ] || FRESH='$(FRESH)' test/bench/run.sh
+	@test/bench/writes.sh
 
 lint: ## compare symbols with SQL, check PL/pgSQL and install scripts (ANALYZE=1: gcc -fanalyzer too)
 	@test/lib/deps.sh

@@ -7,8 +7,8 @@
  * changes: whole weeks times the hours of a week, plus the days of the week so
  * far, plus what special days before the date have more or less than their
  * weekdays, plus the part of the day.  Within a stretch of constant offset the
- * wall clock runs evenly, so an instant's open time is what passed before its
- * stretch plus the difference of two wall-clock readings.  All sums over weeks,
+ * wall clock runs evenly, so an instant's open time is what the wall clock says
+ * plus a lead that is the same throughout the stretch.  All sums over weeks,
  * special days and stretches are prepared by csm_hours_finish(): a question
  * costs two or three binary searches, whatever lies between the instants.
  *
@@ -249,11 +249,12 @@ csm_hours_finish(CsmHours *hours, MemoryContext context)
 		surplus += hours->special[i].day.open - hours->week[weekday].open;
 	}
 	hours->before_stretch = MemoryContextAlloc(context, zone->nstretches * sizeof(int64));
+	hours->lead = MemoryContextAlloc(context, zone->nstretches * sizeof(int64));
 	for (int i = 0; i < zone->nstretches; i++)
 	{
 		hours->before_stretch[i] = open;
-		open += until_wall(hours, stretch_end(zone, i) + zone->offset[i]) -
-			until_wall(hours, wall_at_start(zone, i));
+		hours->lead[i] = open - until_wall(hours, wall_at_start(zone, i));
+		open = until_wall(hours, stretch_end(zone, i) + zone->offset[i]) + hours->lead[i];
 	}
 	hours->total = open;
 }
@@ -261,11 +262,9 @@ csm_hours_finish(CsmHours *hours, MemoryContext context)
 int64
 csm_hours_until(const CsmHours *hours, TimestampTz at)
 {
-	const CsmZone *zone = hours->zone;
-	int			stretch = stretch_of(zone, at);
+	int			stretch = stretch_of(hours->zone, at);
 
-	return hours->before_stretch[stretch] + until_wall(hours, at + zone->offset[stretch]) -
-		until_wall(hours, wall_at_start(zone, stretch));
+	return hours->lead[stretch] + until_wall(hours, at + hours->zone->offset[stretch]);
 }
 
 /*
@@ -332,7 +331,7 @@ csm_hours_add(const CsmHours *hours, TimestampTz from, int64 amount, TimestampTz
 
 	stretch = stretch_with(hours, open, forward);
 	wall_from = wall_at_start(zone, stretch);
-	open = until_wall(hours, wall_from) + open - hours->before_stretch[stretch];
+	open -= hours->lead[stretch];
 	date = date_with(hours, open, forward, date_of(wall_from),
 					 date_of(stretch_end(zone, stretch) + zone->offset[stretch]));
 	open -= until_date(hours, date, &day);

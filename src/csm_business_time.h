@@ -55,10 +55,11 @@ typedef struct CsmHours
 	int			nspecial;
 	CsmSpecialDay *special;		/* by date */
 	int64	   *before_stretch; /* open time before each stretch of the zone */
+	int64	   *lead;			/* how much further it is then than the wall clock's count */
 	int64		total;			/* open time within the horizon */
 } CsmHours;
 
-/* Fills before_day, surplus, before_stretch and total from the rest. */
+/* Fills before_day, surplus, before_stretch, lead and total from the rest. */
 extern void csm_hours_finish(CsmHours *hours, MemoryContext context);
 
 /* Sorts spans, joins those that touch; returns how many are left. */

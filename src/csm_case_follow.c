@@ -145,16 +145,34 @@ pass_down(const CsmCaseRow *before, const CsmCaseRow *after, bool closes, int64 
 	csm_spi_write(sql, 4, types, values, NULL, NULL, NULL);
 }
 
+/*
+ * A new child follows from now on.  csm.create_children() has linked those that
+ * it makes.
+ */
 static void
-link_to_parent(int64 tenant_id, int64 case_id)
+link_to_parent(const CsmCaseRow *row)
 {
-	static const char sql[] = "SELECT csm_private.link_child($1, $2)";
-	Oid			types[2] = {INT8OID, INT8OID};
-	Datum		values[2];
+	static const char sql[] =
+		"INSERT INTO csm.case_children AS k (parent_id, case_id, tenant_id, account_id, user_id, followed)"
+		" VALUES ($1, $2, $3, $4, $5,"
+		"         coalesce((SELECT m.id FROM csm.major_changes m WHERE m.case_id = $1 ORDER BY m.id DESC LIMIT 1), 0))"
+		" ON CONFLICT ON CONSTRAINT case_children_pkey DO UPDATE SET followed = excluded.followed"
+		" WHERE k.followed <> excluded.followed";
+	Oid			types[5] = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID};
+	Datum		values[5];
+	char		nulls[5] = {' ', ' ', ' ', 'n', ' '};
 
-	values[0] = Int64GetDatum(tenant_id);
-	values[1] = Int64GetDatum(case_id);
-	csm_spi_write(sql, 2, types, values, NULL, NULL, NULL);
+	values[0] = csm_case_row_value(row, CASE_parent_id);
+	values[1] = csm_case_row_value(row, CASE_id);
+	values[2] = csm_case_row_value(row, CASE_tenant_id);
+	values[3] = csm_case_row_value(row, CASE_account_id);
+	values[4] = csm_case_row_value(row, CASE_requester_id);
+	if (!csm_case_row_null(row, CASE_account_id))
+	{
+		nulls[3] = ' ';
+		nulls[4] = 'n';
+	}
+	csm_spi_write(sql, 5, types, values, nulls, NULL, NULL);
 }
 
 /* ---- the trigger ---- */
@@ -176,7 +194,7 @@ changed(const CsmCaseRow *before, const CsmCaseRow *after, int64 tenant_id, int6
 	if (is_major(after))
 		pass_down(before, after, is == CSM_CLASS_CLOSED && was != is, tenant_id, case_id);
 	if (!csm_case_row_null(after, CASE_parent_id) && csm_case_row_changed(before, after, CASE_parent_id))
-		link_to_parent(tenant_id, case_id);
+		link_to_parent(after);
 }
 
 /* AFTER UPDATE, and AFTER INSERT of a case with a parent, FOR EACH ROW on csm.cases. */
@@ -199,7 +217,7 @@ csm_case_follows(PG_FUNCTION_ARGS)
 	desc = RelationGetDescr(data->tg_relation);
 	csm_case_row_open(&before, data->tg_trigtuple, desc);
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
-		link_to_parent(csm_case_row_id(&before, CASE_tenant_id), csm_case_row_id(&before, CASE_id));
+		link_to_parent(&before);
 	else if (!csm_is_importing())
 	{
 		csm_case_row_open(&after, data->tg_newtuple, desc);

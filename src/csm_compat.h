@@ -30,4 +30,11 @@
 #define csm_lxid(proc) ((proc)->lxid)
 #endif
 
+/* 16: one more argument. */
+#if PG_VERSION_NUM >= 160000
+#define csm_insert_index_tuples(rel, slot, estate) ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL, false)
+#else
+#define csm_insert_index_tuples(rel, slot, estate) ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL)
+#endif
+
 #endif							/* CSM_COMPAT_H */

@@ -100,6 +100,9 @@ csm_fill_entitlement(PG_FUNCTION_ARGS)
 {
 	static const char sql[] =
 		"SELECT k.entitlement_id FROM csm_private.entitlement_candidates($1, $2, $3, $4, $5, $6, $7) k LIMIT 2";
+	/* Most cases name neither product nor item: a plan with less to start. */
+	static const char sql_bare[] =
+		"SELECT k.entitlement_id FROM csm_private.entitlement_candidates($1, $2, $3, NULL, NULL, $6, $7) k LIMIT 2";
 	static const Oid types[7] = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID};
 	TriggerData *data = case_trigger(fcinfo, "fill_entitlement");
 	CsmCaseRow	row;
@@ -122,7 +125,8 @@ csm_fill_entitlement(PG_FUNCTION_ARGS)
 	values[4] = id_or_null(csm_case_row_id(&row, CASE_asset_id), &nulls[4]);
 	values[5] = csm_case_row_value(&row, CASE_channel);
 	values[6] = TimestampTzGetDatum(GetCurrentStatementStartTimestamp());
-	if (csm_spi_query(sql, 7, types, values, nulls, take_candidate, &found) != 1)
+	if (csm_spi_query(nulls[3] == 'n' && nulls[4] == 'n' ? sql_bare : sql, 7, types, values, nulls,
+					  take_candidate, &found) != 1)
 		return PointerGetDatum(data->tg_trigtuple);
 	csm_case_row_set(&row, CASE_entitlement_id, Int64GetDatum(found));
 	return PointerGetDatum(csm_case_row_form(&row, data->tg_trigtuple));

@@ -11,15 +11,20 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
+#include "commands/sequence.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "csm_event.h"
+#include "csm_insert.h"
 #include "csm_json.h"
 #include "csm_judged.h"
 #include "csm_lifecycle.h"
@@ -40,33 +45,61 @@ signed_in(void)
 	return map == NULL ? 0 : csm_map_user(map);
 }
 
-void
-csm_event_emit_as(int64 actor_id, int64 tenant_id, int64 case_id, const char *kind,
-				  const char *audience, const char *side, Datum payload_jsonb)
+/* Checked by the table, for what comes from SQL. */
+static void
+insert_by_statement(const Datum *row, const bool *isnull)
 {
 	static const char sql[] =
-		"INSERT INTO csm.events (tenant_id, case_id, kind, actor_id, audience, side, payload)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7)";
-	Oid			types[7] = {INT8OID, INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, JSONBOID};
-	Datum		values[7];
-	char		nulls[8] = "       ";
+		"INSERT INTO csm.events (id, tenant_id, case_id, kind, actor_id, audience, side, payload, created_at)"
+		" OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+	Oid			types[] = {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID};
+	char		nulls[lengthof(types)];
 
-	values[0] = Int64GetDatum(tenant_id);
-	values[1] = Int64GetDatum(case_id);
-	values[2] = CStringGetTextDatum(kind);
-	values[3] = Int64GetDatum(actor_id);
-	values[4] = CStringGetTextDatum(audience);
-	values[5] = side ? CStringGetTextDatum(side) : (Datum) 0;
-	values[6] = payload_jsonb;
-	if (actor_id == 0)
-		nulls[3] = 'n';
-	if (side == NULL)
-		nulls[5] = 'n';
-	csm_spi_write(sql, 7, types, values, nulls, NULL, NULL);
+	for (int i = 0; i < (int) lengthof(types); i++)
+		nulls[i] = isnull[i] ? 'n' : ' ';
+	csm_spi_write(sql, lengthof(types), types, row, nulls, NULL, NULL);
+}
+
+static int64
+next_id(void)
+{
+	return nextval_internal(get_relname_relid("events_id_seq", get_namespace_oid("csm", false)), false);
+}
+
+static void
+emit(bool checked, int64 actor_id, int64 tenant_id, int64 case_id, const char *kind,
+	 const char *audience, const char *side, Datum payload)
+{
+	/* in the order of the columns of csm.events; the last is position */
+	Datum		row[10];
+	bool		isnull[10] = {false};
+
+	row[0] = Int64GetDatum(next_id());
+	row[1] = Int64GetDatum(tenant_id);
+	row[2] = Int64GetDatum(case_id);
+	row[3] = CStringGetTextDatum(kind);
+	row[4] = Int64GetDatum(actor_id);
+	isnull[4] = actor_id == 0;
+	row[5] = CStringGetTextDatum(audience);
+	row[6] = side ? CStringGetTextDatum(side) : (Datum) 0;
+	isnull[6] = side == NULL;
+	row[7] = payload;
+	row[8] = TimestampTzGetDatum(GetCurrentTimestamp());
+	row[9] = (Datum) 0;
+	isnull[9] = true;
+	if (checked || !csm_insert_row("events", lengthof(row), row, isnull))
+		insert_by_statement(row, isnull);
 
 	/* The server sends one message a transaction and tenant. */
 	if (csm_tenant_settings(tenant_id).event_notify)
 		Async_Notify("csm_events", psprintf(INT64_FORMAT, tenant_id));
+}
+
+void
+csm_event_emit_as(int64 actor_id, int64 tenant_id, int64 case_id, const char *kind,
+				  const char *audience, const char *side, Datum payload_jsonb)
+{
+	emit(false, actor_id, tenant_id, case_id, kind, audience, side, payload_jsonb);
 }
 
 void
@@ -100,11 +133,11 @@ csm_emit(PG_FUNCTION_ARGS)
 	if (csm_is_restoring() || csm_is_importing())
 		PG_RETURN_VOID();
 	lock_case(PG_GETARG_INT64(0), PG_GETARG_INT64(1));
-	csm_event_emit_as(PG_ARGISNULL(6) ? 0 : PG_GETARG_INT64(6), PG_GETARG_INT64(0), PG_GETARG_INT64(1),
-					  text_to_cstring(PG_GETARG_TEXT_PP(2)),
-					  text_to_cstring(PG_GETARG_TEXT_PP(4)),
-					  PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5)),
-					  PG_GETARG_DATUM(3));
+	emit(true, PG_ARGISNULL(6) ? 0 : PG_GETARG_INT64(6), PG_GETARG_INT64(0), PG_GETARG_INT64(1),
+		 text_to_cstring(PG_GETARG_TEXT_PP(2)),
+		 text_to_cstring(PG_GETARG_TEXT_PP(4)),
+		 PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5)),
+		 PG_GETARG_DATUM(3));
 	PG_RETURN_VOID();
 }
 

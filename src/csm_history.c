@@ -10,8 +10,13 @@
  *
  * What a comment or an attachment changes in its case (attention, first response)
  * goes into its own link: the trigger on csm.cases, which fires first, leaves it in
- * "pending".  Every write of a case sets or empties that, and no entry gets here
- * without a write of its case before it, so what is found there is its own.
+ * "pending".  Where the case is written again before the entry's trigger gets
+ * there, by what follows from the comment, it becomes a link of its own.
+ *
+ * AFTER triggers fire row by row.  When what follows from one row of a statement
+ * changes another row of it, the link of that second change is written first.
+ * The late link leaves out what was changed again, so that in the order of a
+ * chain the last value of a field is always the present one.
  *
  * A case that was loaded without history (a dump of an older version) gets its
  * first link, with all of the row, before its first change.
@@ -41,162 +46,92 @@ PG_FUNCTION_INFO_V1(csm_history);
 static struct
 {
 	int64		case_id;		/* 0: nothing */
+	int64		tenant_id;
+	TimestampTz at;
+	const char *audience;
+	CsmJudged	judged;
 	Jsonb	   *payload;
-}			pending = {0, NULL};
+}			pending = {0};
 
-/* ---- the chain ---- */
+/* ---- the case ---- */
 
-static bytea *
-to_bytea(const uint8 *bytes, int len)
+typedef struct ReadCase
 {
-	bytea	   *result = (bytea *) palloc(VARHDRSZ + len);
-
-	SET_VARSIZE(result, VARHDRSZ + len);
-	memcpy(VARDATA(result), bytes, len);
-	return result;
-}
-
-static void
-insert_link(const CsmLink *link, const uint8 *salt, const Jsonb *payload, const uint8 *hash)
-{
-	static const char sql[] =
-		"INSERT INTO csm.case_history (id, tenant_id, case_id, seq, at, action, actor_id, actor_name,"
-		"    persona, relation, on_behalf_of, audience, payload, salt, payload_hash, previous_hash, hash)"
-		" OVERRIDING SYSTEM VALUE"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
-	static Oid	types[17] = {
-		INT8OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID, INT8OID, TEXTOID,
-		TEXTOID, TEXTOID, INT8OID, TEXTOID, JSONBOID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID
-	};
-	Datum		values[17] = {0};
-	char		nulls[17];
-
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = Int64GetDatum(link->id);
-	values[1] = Int64GetDatum(link->tenant_id);
-	values[2] = Int64GetDatum(link->case_id);
-	values[3] = Int64GetDatum(link->seq);
-	values[4] = TimestampTzGetDatum(link->at);
-	values[5] = CStringGetTextDatum(link->action);
-	values[6] = Int64GetDatum(link->actor_id);
-	nulls[6] = link->actor_id ? ' ' : 'n';
-	values[7] = CStringGetTextDatum(link->actor_name);
-	if (link->persona)
-		values[8] = CStringGetTextDatum(link->persona);
-	nulls[8] = link->persona ? ' ' : 'n';
-	if (link->relation)
-		values[9] = CStringGetTextDatum(link->relation);
-	nulls[9] = link->relation ? ' ' : 'n';
-	values[10] = Int64GetDatum(link->on_behalf_of);
-	nulls[10] = link->on_behalf_of ? ' ' : 'n';
-	values[11] = CStringGetTextDatum(link->audience);
-	values[12] = PointerGetDatum(payload);
-	values[13] = PointerGetDatum(to_bytea(salt, CSM_SALT_BYTES));
-	values[14] = PointerGetDatum(to_bytea(link->payload_hash, CSM_HASH_BYTES));
-	if (!link->first)
-		values[15] = PointerGetDatum(to_bytea(link->previous, CSM_HASH_BYTES));
-	nulls[15] = link->first ? 'n' : ' ';
-	values[16] = PointerGetDatum(to_bytea(hash, CSM_HASH_BYTES));
-	csm_spi_write(sql, 17, types, values, nulls, NULL, NULL);
-}
-
-/* Chains the link to the head, which then is the link. */
-static void
-append_link(CsmLink *link, const Jsonb *payload, CsmHead *head)
-{
-	uint8		salt[CSM_SALT_BYTES];
-
-	if (!pg_strong_random(salt, sizeof(salt)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not get random bytes for the history of a case")));
-	if (link->actor_name == NULL)
-		link->actor_name = csm_history_actor_name(link->actor_id);
-	if (link->actor_name == NULL)
-		link->actor_name = "system";
-	link->id = csm_history_next_id();
-	link->seq = head->seq + 1;
-	link->first = head->seq == 0;
-	memcpy(link->previous, head->hash, CSM_HASH_BYTES);
-	csm_hash_payload(salt, link->actor_name, payload, link->payload_hash);
-	csm_hash_link(link, head->hash);
-	insert_link(link, salt, payload, head->hash);
-	head->seq = link->seq;
-}
-
-/* ---- a case without history ---- */
-
-typedef struct WholeCase
-{
-	Jsonb	   *payload;
-	TimestampTz updated_at;
-	bool		draft;
+	CsmCaseRow *row;
 	MemoryContext context;
-} WholeCase;
+} ReadCase;
 
 static void
-see_whole_case(WholeCase *whole, const CsmCaseRow *row)
+take_case(HeapTuple tuple, TupleDesc desc, void *arg)
 {
-	CsmPayload	payload;
+	ReadCase   *read = (ReadCase *) arg;
+	MemoryContext old = MemoryContextSwitchTo(read->context);
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, 1, desc, &isnull);
 
-	whole->updated_at = DatumGetTimestampTz(csm_case_row_value(row, CASE_updated_at));
-	whole->draft = csm_case_row_null(row, CASE_submitted_at);
-	csm_payload_begin(&payload);
-	csm_payload_add_case(&payload, NULL, row);
-	whole->payload = csm_payload_end(&payload);
-}
-
-static void
-take_whole_case(HeapTuple tuple, TupleDesc desc, void *arg)
-{
-	WholeCase  *whole = (WholeCase *) arg;
-	MemoryContext old = MemoryContextSwitchTo(whole->context);
-	CsmCaseRow	row;
-
-	csm_case_row_open(&row, tuple, desc);
-	see_whole_case(whole, &row);
+	csm_case_row_open_argument(read->row, (HeapTupleHeader) PG_DETOAST_DATUM_COPY(value));
 	MemoryContextSwitchTo(old);
 }
 
-/* The row before the change where that is known, else as it stands. */
+/* False: no such case. */
+static bool
+read_case(const CsmLink *link, bool lock, CsmCaseRow *row)
+{
+	static const char reading[] =
+		"SELECT c FROM csm.cases c WHERE c.id = $1 AND c.tenant_id = $2";
+	static const char locking[] =
+		"SELECT c FROM csm.cases c WHERE c.id = $1 AND c.tenant_id = $2 FOR NO KEY UPDATE";
+	Oid			types[2] = {INT8OID, INT8OID};
+	Datum		values[2];
+	ReadCase	read = {row, CurrentMemoryContext};
+
+	values[0] = Int64GetDatum(link->case_id);
+	values[1] = Int64GetDatum(link->tenant_id);
+	return csm_spi_write(lock ? locking : reading, 2, types, values, NULL, take_case, &read) > 0;
+}
+
+/* The first link of a case that has none: the row before the change, else as it stands. */
 static void
 begin_chain(const CsmLink *link, const CsmCaseRow *before, CsmHead *head)
 {
-	static const char sql[] = "SELECT c.* FROM csm.cases c WHERE c.id = $1 AND c.tenant_id = $2";
-	Oid			types[2] = {INT8OID, INT8OID};
-	Datum		values[2];
-	WholeCase	whole = {.context = CurrentMemoryContext};
+	CsmCaseRow	current;
+	CsmPayload	payload;
 	CsmLink		first = {0};
 
-	if (before != NULL)
-		see_whole_case(&whole, before);
-	else
+	if (before == NULL)
 	{
-		values[0] = Int64GetDatum(link->case_id);
-		values[1] = Int64GetDatum(link->tenant_id);
-		csm_spi_write(sql, 2, types, values, NULL, take_whole_case, &whole);
+		if (!read_case(link, false, &current))
+			return;
+		before = &current;
 	}
-	if (whole.payload == NULL)
-		return;
+	csm_payload_begin(&payload);
+	csm_payload_add_case(&payload, NULL, before);
 	first.tenant_id = link->tenant_id;
 	first.case_id = link->case_id;
-	first.at = whole.updated_at;
+	first.at = DatumGetTimestampTz(csm_case_row_value(before, CASE_updated_at));
 	first.action = CSM_JUDGED_IMPORT;
 	first.relation = "system";
-	first.audience = whole.draft ? "customer" : "shared";
-	append_link(&first, whole.payload, head);
+	first.audience = csm_case_row_null(before, CASE_submitted_at) ? "customer" : "shared";
+	csm_history_append(&first, csm_payload_end(&payload), head);
+}
+
+/* The times of a chain never go back, whatever the clock does. */
+static void
+write_link(CsmLink *link, const Jsonb *payload, CsmHead *head)
+{
+	link->at = Max(link->at, head->at);
+	csm_history_append(link, payload, head);
 }
 
 static void
-write_link(CsmLink *link, CsmPayload *payload, bool opens, const CsmCaseRow *before)
+write_child_link(CsmLink *link, CsmPayload *payload)
 {
-	Jsonb	   *fields = csm_payload_end(payload);
 	CsmHead		head;
 
 	csm_history_head(link->case_id, &head);
-	if (head.seq == 0 && !opens)
-		begin_chain(link, before, &head);
-	append_link(link, fields, &head);
+	if (head.seq == 0)
+		begin_chain(link, NULL, &head);
+	write_link(link, csm_payload_end(payload), &head);
 }
 
 /* ---- who ---- */
@@ -272,18 +207,60 @@ audience_of_case(const CsmCaseRow *before, const CsmCaseRow *after)
 }
 
 static void
-keep_pending(int64 case_id, CsmPayload *payload)
+forget_pending(XactEvent event, void *arg)
+{
+	pending.case_id = 0;
+}
+
+static void
+forget_pending_at_abort(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		pending.case_id = 0;
+}
+
+/* As a link of its own. */
+static void
+write_pending(void)
+{
+	CsmLink		link = {0};
+	CsmHead		head;
+
+	link.case_id = pending.case_id;
+	link.tenant_id = pending.tenant_id;
+	link.at = pending.at;
+	link.action = CSM_JUDGED_COMMENT;
+	link.audience = pending.audience;
+	name_actor(&link, &pending.judged, signed_in(), false);
+	pending.case_id = 0;
+	csm_history_head(link.case_id, &head);
+	if (head.seq == 0)
+		begin_chain(&link, NULL, &head);
+	write_link(&link, pending.payload, &head);
+}
+
+static void
+keep_pending(const CsmLink *link, const CsmJudged *judged, CsmPayload *payload)
 {
 	static MemoryContext context = NULL;
 	Jsonb	   *fields = csm_payload_end(payload);
 
+	if (pending.case_id != 0)
+		write_pending();
 	if (context == NULL)
+	{
 		context = AllocSetContextCreate(TopMemoryContext, "csm history of a comment", ALLOCSET_SMALL_SIZES);
-	else
-		MemoryContextReset(context);
+		RegisterXactCallback(forget_pending, NULL);
+		RegisterSubXactCallback(forget_pending_at_abort, NULL);
+	}
+	MemoryContextReset(context);
 	pending.payload = (Jsonb *) MemoryContextAlloc(context, VARSIZE(fields));
 	memcpy(pending.payload, fields, VARSIZE(fields));
-	pending.case_id = case_id;
+	pending.case_id = link->case_id;
+	pending.tenant_id = link->tenant_id;
+	pending.at = link->at;
+	pending.audience = link->audience;
+	pending.judged = *judged;
 }
 
 static void
@@ -293,6 +270,23 @@ add_pending(CsmPayload *payload, int64 case_id)
 		return;
 	csm_payload_add_all(payload, pending.payload);
 	pending.case_id = 0;
+}
+
+static void
+write_case_link(CsmLink *link, CsmPayload *payload, const CsmCaseRow *before, const CsmCaseRow *after)
+{
+	CsmCaseRow	current;
+	CsmHead		head;
+
+	csm_history_head(link->case_id, &head);
+	if (head.seq == 0 && before != NULL)
+		begin_chain(link, before, &head);
+	else if ((before == NULL ? head.seq > 0 : head.at > link->at) && read_case(link, false, &current))
+	{
+		csm_payload_begin(payload);
+		csm_payload_add_case_but(payload, before, after, &current);
+	}
+	write_link(link, csm_payload_end(payload), &head);
 }
 
 static void
@@ -316,23 +310,25 @@ case_changed(TriggerData *data)
 	link.case_id = csm_case_row_id(&after, CASE_id);
 	link.tenant_id = csm_case_row_id(&after, CASE_tenant_id);
 	judged = csm_judged(link.case_id);
-	pending.case_id = 0;
+	if (pending.case_id == link.case_id)
+		write_pending();
 
 	csm_payload_begin(&payload);
 	csm_payload_add_case(&payload, before, &after);
 	if (payload.fields == 0)
 		return;
-	if (judged != NULL && !judged->taken && strcmp(judged->action, CSM_JUDGED_COMMENT) == 0)
-	{
-		keep_pending(link.case_id, &payload);
-		return;
-	}
 	link.at = csm_is_importing() ? GetCurrentTimestamp() :
 		DatumGetTimestampTz(csm_case_row_value(&after, CASE_updated_at));
-	link.action = judged ? judged->action : CSM_JUDGED_UPDATE;
+	link.action = opens && !csm_is_importing() ? CSM_JUDGED_OPEN :
+		judged ? judged->action : CSM_JUDGED_UPDATE;
 	link.audience = audience_of_case(before, &after);
+	if (judged != NULL && !judged->taken && strcmp(judged->action, CSM_JUDGED_COMMENT) == 0)
+	{
+		keep_pending(&link, judged, &payload);
+		return;
+	}
 	name_actor(&link, judged, signed_in(), opens);
-	write_link(&link, &payload, opens, before);
+	write_case_link(&link, &payload, before, &after);
 }
 
 /* ---- rows that belong to a case ---- */
@@ -412,37 +408,25 @@ entry_written(TriggerData *data)
 	add_child_column(&payload, &row, "created_at", "entry.created_at");
 	csm_payload_add_text(&payload, "entry.body_sha256", hex);
 	add_pending(&payload, link.case_id);
-	write_link(&link, &payload, false, NULL);
-}
-
-static void
-take_keys(HeapTuple tuple, TupleDesc desc, void *arg)
-{
-	CsmCaseRow	row;
-
-	csm_case_row_open(&row, tuple, desc);
-	csm_case_row_keys(&row, (CsmCaseKeys *) arg);
+	write_child_link(&link, &payload);
 }
 
 /* False: no such case; the foreign key says so. */
 static bool
 lock_case(const CsmLink *link, CsmJudged *judged)
 {
-	static const char sql[] =
-		"SELECT c.* FROM csm.cases c WHERE c.id = $1 AND c.tenant_id = $2 FOR NO KEY UPDATE";
-	Oid			types[2] = {INT8OID, INT8OID};
-	Datum		values[2];
-	CsmCaseKeys keys = {0};
+	CsmCaseRow	row;
+	CsmCaseKeys keys;
 
-	values[0] = Int64GetDatum(link->case_id);
-	values[1] = Int64GetDatum(link->tenant_id);
-	csm_spi_write(sql, 2, types, values, NULL, take_keys, &keys);
+	if (!read_case(link, true, &row))
+		return false;
+	csm_case_row_keys(&row, &keys);
 	judged->actors = csm_case_actors(&keys);
 	judged->through = (judged->actors & STAFF) ? judged->actors & STAFF : judged->actors;
 	judged->system = judged->actors == CSM_ACTOR_SYSTEM;
 	judged->branch = keys.branch;
 	judged->requester_id = keys.requester_id;
-	return keys.id != 0;
+	return true;
 }
 
 /* csm.case_internal and csm.case_side_fields. */
@@ -472,7 +456,7 @@ fields_changed(TriggerData *data)
 	csm_payload_add(&payload, psprintf("%s.attributes", link.audience), JSONBOID,
 					TRIGGER_FIRED_BY_INSERT(data->tg_event) ? NULL : &before,
 					TRIGGER_FIRED_BY_DELETE(data->tg_event) ? NULL : &after);
-	write_link(&link, &payload, false, NULL);
+	write_child_link(&link, &payload);
 }
 
 static void
@@ -518,7 +502,7 @@ attachment_written(TriggerData *data)
 		add_child_column(&payload, &row, columns[i], psprintf("attachment.%s", columns[i]));
 	add_hash(&payload, &row, "sha256", "attachment.sha256");
 	add_pending(&payload, link.case_id);
-	write_link(&link, &payload, false, NULL);
+	write_child_link(&link, &payload);
 }
 
 /*

@@ -31,6 +31,10 @@ extern void csm_payload_add_all(CsmPayload *payload, const Jsonb *from);
 /* What of a case is tracked; before is NULL for a first link. */
 extern void csm_payload_add_case(CsmPayload *payload, const CsmCaseRow *before, const CsmCaseRow *after);
 
+/* The same without what the case has no more. */
+extern void csm_payload_add_case_but(CsmPayload *payload, const CsmCaseRow *before, const CsmCaseRow *after,
+									 const CsmCaseRow *current);
+
 /* ---- csm_history_chain.c: the canonical binary form ---- */
 
 typedef struct CsmLink
@@ -56,17 +60,19 @@ extern void csm_hash_text(const char *data, int len, uint8 *hash);
 extern void csm_hash_payload(const uint8 *salt, const char *actor_name, const Jsonb *payload, uint8 *hash);
 extern void csm_hash_link(const CsmLink *link, uint8 *hash);
 
-/* ---- csm_history_head.c ---- */
+/* ---- csm_history_store.c ---- */
 
 /* The end of a chain. */
 typedef struct CsmHead
 {
 	int64		seq;			/* 0: no link yet */
+	TimestampTz at;
 	uint8		hash[CSM_HASH_BYTES];
 } CsmHead;
 
 extern void csm_history_head(int64 case_id, CsmHead *head);
-extern int64 csm_history_next_id(void);
-extern char *csm_history_actor_name(int64 user_id);
+
+/* Chains the link to the head, which then is the link. */
+extern void csm_history_append(CsmLink *link, const Jsonb *payload, CsmHead *head);
 
 #endif							/* CSM_HISTORY_H */

@@ -169,9 +169,7 @@ tracked(const CsmCaseRow *row, int place)
 {
 	Form_pg_attribute att = TupleDescAttr(row->desc, place);
 
-	/* the row of a query does not tell which columns are generated */
-	if (att->attisdropped || att->attgenerated != '\0' ||
-		strcmp(NameStr(att->attname), "party_keys") == 0)
+	if (att->attisdropped || att->attgenerated != '\0')
 		return false;
 	for (int i = 0; i < (int) lengthof(untracked); i++)
 	{
@@ -185,6 +183,13 @@ tracked(const CsmCaseRow *row, int place)
 void
 csm_payload_add_case(CsmPayload *payload, const CsmCaseRow *before, const CsmCaseRow *after)
 {
+	csm_payload_add_case_but(payload, before, after, NULL);
+}
+
+void
+csm_payload_add_case_but(CsmPayload *payload, const CsmCaseRow *before, const CsmCaseRow *after,
+						 const CsmCaseRow *current)
+{
 	TupleDesc	desc = after->desc;
 
 	for (int i = 0; i < desc->natts; i++)
@@ -195,7 +200,7 @@ csm_payload_add_case(CsmPayload *payload, const CsmCaseRow *before, const CsmCas
 
 		if (before == NULL ? new == NULL : !csm_case_row_differs(before, after, i))
 			continue;
-		if (tracked(after, i))
+		if (tracked(after, i) && (current == NULL || !csm_case_row_differs(after, current, i)))
 			csm_payload_add(payload, NameStr(att->attname), att->atttypid, old, new);
 	}
 }

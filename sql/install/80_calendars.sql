@@ -168,7 +168,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     line text;
-    inside text[] := '{}';
+    inside text[] := ARRAY[]::text[];
     parts text[];
 BEGIN
     event := 0;
@@ -235,9 +235,9 @@ DECLARE
     e record;
     opens timestamp;
     closes timestamp;
-    dates date[] := '{}';
-    names text[] := '{}';
-    shut int4range[] := '{}';
+    dates date[] := ARRAY[]::date[];
+    names text[] := ARRAY[]::text[];
+    shut int4range[] := ARRAY[]::int4range[];
     day date;
     added integer;
 BEGIN

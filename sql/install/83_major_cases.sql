@@ -128,22 +128,24 @@ COMMENT ON POLICY major_changes_select ON csm.major_changes IS 'Staff who work o
 -- Sync is off by default. csm.tenants.settings: {"major": {"sync": true,
 -- "fields": [...], "recursive": true}}.
 CREATE FUNCTION csm_private.major_fields(tenant_id bigint) RETURNS text[]
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN (m.major -> 'sync') = 'true'
+BEGIN
+    RETURN (SELECT CASE WHEN (m.major -> 'sync') = 'true'
                 THEN coalesce((SELECT array_agg(f) FROM jsonb_array_elements_text(m.major -> 'fields') f),
                               '{priority,comments,work_notes,resolution_code,resolution_notes}')
                 ELSE '{}' END
-    FROM (SELECT t.settings -> 'major' AS major FROM csm.tenants t WHERE t.id = major_fields.tenant_id) m
-$$;
+    FROM (SELECT t.settings -> 'major' AS major FROM csm.tenants t WHERE t.id = major_fields.tenant_id) m);
+END $$;
 
 CREATE FUNCTION csm_private.major_recursive(tenant_id bigint) RETURNS boolean
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(t.settings -> 'major' -> 'recursive' = 'true', false) FROM csm.tenants t WHERE t.id = major_recursive.tenant_id
-$$;
+BEGIN
+    RETURN (SELECT coalesce(t.settings -> 'major' -> 'recursive' = 'true', false) FROM csm.tenants t WHERE t.id = major_recursive.tenant_id);
+END $$;
 
 -- The parent is locked. A timer that is there already is moved, not left alone:
 -- its runner may have looked before this change.
@@ -177,20 +179,6 @@ BEGIN
         PERFORM csm_private.pass_down(tenant_id, case_id, passed, NULL, closes);
     END IF;
 END $$;
-
--- A new child follows from now on; called likewise. csm.create_children() has
--- linked those that it makes.
-CREATE FUNCTION csm_private.link_child(tenant_id bigint, case_id bigint) RETURNS void
-LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    INSERT INTO csm.case_children (parent_id, case_id, tenant_id, account_id, user_id, followed)
-    SELECT c.parent_id, c.id, c.tenant_id, c.account_id, CASE WHEN c.account_id IS NULL THEN c.requester_id END,
-           coalesce((SELECT max(m.id) FROM csm.major_changes m WHERE m.case_id = c.parent_id), 0)
-    FROM csm.cases c WHERE c.id = link_child.case_id AND c.tenant_id = link_child.tenant_id
-    ON CONFLICT ON CONSTRAINT case_children_pkey DO UPDATE SET followed = excluded.followed
-        WHERE case_children.followed <> excluded.followed
-$$;
 
 -- An entry of a major case.  The guard of csm.cases sees to the attention that a
 -- work note on a child calls.
@@ -500,8 +488,11 @@ BEGIN
                              AND (x.valid_during IS NULL OR x.valid_during @> statement_timestamp())
                            ORDER BY x.role NOT IN ('customer_admin', 'case_manager', 'partner_admin'), x.id LIMIT 1) k ON true
         WHERE r.list_id = create_children.list_id AND r.tenant_id = m.tenant_id
-          AND NOT EXISTS (SELECT FROM csm.case_children x WHERE x.parent_id = m.id AND x.tenant_id = m.tenant_id
-                          AND (x.account_id = r.account_id OR x.user_id = r.user_id))
+          -- NOT IN is hashed whatever the statistics say, which know nothing of children made a moment ago
+          AND (r.account_id IS NULL OR r.account_id NOT IN (SELECT x.account_id FROM csm.case_children x
+                   WHERE x.parent_id = m.id AND x.tenant_id = m.tenant_id AND x.account_id IS NOT NULL))
+          AND (r.user_id IS NULL OR r.user_id NOT IN (SELECT x.user_id FROM csm.case_children x
+                   WHERE x.parent_id = m.id AND x.tenant_id = m.tenant_id AND x.user_id IS NOT NULL))
         ORDER BY r.id
         RETURNING id, tenant_id, account_id, requester_id
     ), linked AS (
@@ -527,8 +518,7 @@ BEGIN
         ('csm_private.major_recursive(bigint)', NULL, 'Whether children pass on to their own children what they take over'),
         ('csm_private.pass_down(bigint, bigint, text[], bigint, boolean)', NULL, 'Writes down what the children of a locked case have to follow, and sets their timers'),
         ('csm_private.major_changed(bigint, bigint, text[], boolean)', NULL, 'What children of a major case have to follow, as far as the tenant wants it'),
-        ('csm_private.link_child(bigint, bigint)', NULL, 'A case that got a parent follows it from now on'),
-        ('csm_private.family_entry(bigint, bigint, bigint, text)', NULL, 'What an entry means for the children of a major case, and a work note for a child'),
+        ('csm_private.family_entry(bigint, bigint, bigint, text)', NULL, 'Passes an entry of a major case down to its children, as far as the tenant wants it'),
         ('csm_private.entry_family()', NULL, 'AFTER INSERT trigger of csm.case_entries: calls csm_private.family_entry() where the case has a parent or is a major case'),
         ('csm_private.copy_entry(csm.cases, bigint)', NULL, 'Copies an entry of the parent onto the case, once; id of the copy, NULL where it is there already'),
         ('csm_private.due_follow_parent(bigint, bigint, timestamptz)', NULL, 'Handler: a child takes over what its parent wrote down'),

@@ -39,7 +39,7 @@ DECLARE
     free bigint[];
     reminders bigint[];
     closings bigint[];
-    outcomes text[] := '{}';
+    outcomes text[] := '{}'::text[];
 BEGIN
     free := ARRAY(SELECT c.id FROM csm.cases c
                   WHERE c.id = ANY (ARRAY(SELECT u.case_id FROM unnest(claimed) u WHERE u.case_id IS NOT NULL))
@@ -85,8 +85,8 @@ DECLARE
     t csm.timers;
     cause text;
     of_group text[];
-    kinds text[] := '{}';
-    outcomes text[] := '{}';
+    kinds text[] := '{}'::text[];
+    outcomes text[] := '{}'::text[];
 BEGIN
     IF run_timers.now IS NULL OR run_timers."limit" IS NULL OR run_timers."limit" < 1 THEN
         RAISE EXCEPTION 'now and limit must not be null, nor limit less than 1' USING ERRCODE = '22023',
@@ -177,6 +177,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    call text;
     job bigint;
 BEGIN
     IF NOT pg_has_role(current_user, 'csm_owner', 'USAGE') THEN
@@ -191,7 +192,8 @@ BEGIN
             HINT = format('CREATE EXTENSION pg_cron; where it lives in another database, run there: '
                           'SELECT cron.schedule_in_database(''csm'', ''* * * * *'', ''SELECT csm.run_due()'', %L);', current_database());
     END IF;
-    EXECUTE 'SELECT cron.schedule($1, $2, $3)' INTO job
+    call := 'SELECT cron.schedule($1, $2, $3)';
+    EXECUTE call INTO job
         USING 'csm', schedule.schedule, format('SELECT csm.run_due("limit" => %s)', schedule."limit");
     RETURN job;
 END $$;

@@ -470,6 +470,18 @@ if ($extras)
 		extra("unrestricted search, $shape", $free, 'ms', undef);
 	}
 
+	# Business time and SLAs, in a database of their own: name|value|unit|limit a line.
+	{
+		my $s = session();
+		(my $script = $0) =~ s/measure\.pl$/slas.sql/;
+		for my $line (split /\n/, ask($s, "\\i $script"))
+		{
+			my ($name, $value, $unit, $limit) = split /\|/, $line;
+			extra($name, $value, $unit, $limit ne '' ? $limit : undef) if defined $limit;
+		}
+		finish($s);
+	}
+
 	# First use in a backend whose caches are warm: the map alone.
 	my %person = map { split /\|/ } split /\n/, value('SELECT reach, person FROM bench.people');
 	for ([ '10000', 10 ], [ '150000', 80 ])

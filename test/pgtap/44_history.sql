@@ -399,6 +399,43 @@ RESET datestyle;
 SELECT is_empty($$SELECT h.case_id FROM csm.case_history h JOIN csm.case_history p ON p.case_id = h.case_id AND p.seq = h.seq - 1 WHERE h.at < p.at OR h.id < p.id$$,
                 'D5 history: times and ids of a chain grow with seq');
 
+-- What follows from one row of a statement changes another row of it, before that one's own link is written; what follows
+-- from a comment changes its case.
+CREATE FUNCTION small.meddle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.subject = 'first' AND pg_trigger_depth() = 1 THEN
+        PERFORM csm_private.begin_system(c.id) FROM csm.cases c WHERE c.subject = 'second';
+        UPDATE csm.cases SET priority = 1, escalated = true WHERE subject = 'second';
+    ELSIF NEW.subject = 'second' AND NEW.needs_attention AND NOT OLD.needs_attention THEN
+        PERFORM csm_private.begin_system(NEW.id);
+        UPDATE csm.cases SET escalated = NOT escalated WHERE id = NEW.id;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER cases_99_meddle AFTER INSERT OR UPDATE ON csm.cases FOR EACH ROW EXECUTE FUNCTION small.meddle();
+INSERT INTO csm.cases (tenant_id, requester_id, account_id, branch, subject) SELECT small.tenant(), small.u('north contact'), small.a('north'), 'b2b', v.s FROM unnest('{first,second}'::text[]) v(s);
+SELECT id AS second FROM csm.cases WHERE subject = 'second' \gset
+UPDATE csm.cases SET impact = 1, priority = 3, needs_attention = false WHERE subject IN ('first', 'second');
+SELECT is((SELECT priority FROM csm.cases WHERE id = :second), 1::smallint, 'D5 history: the second change counts');
+SELECT is((SELECT count(*) FROM csm.case_history h WHERE h.case_id = :second AND h.action = 'update'), 3::bigint, 'D5 history: both changes of a row in one statement are kept');
+SELECT small.does('north contact', 'csm_portal', format('SELECT csm.comment(%s, ''so?'')', :second));
+SELECT is((SELECT string_agg(h.action || ' ' || coalesce(h.payload ->> 'needs_attention', '') || coalesce(h.payload ->> 'escalated', ''), ', ' ORDER BY h.seq DESC)
+           FROM (SELECT * FROM csm.case_history WHERE case_id = :second ORDER BY seq DESC LIMIT 3) h), 'comment , update [true, false], comment [false, true]',
+          'D5 history: what a comment changed, then what followed from it, then the comment');
+SELECT is((SELECT what FROM csm.verify_history()), NULL, 'D5 history: and the chains tell what the cases are');
+SELECT is((SELECT a::text FROM csm.case_as_of(:second, clock_timestamp()) a), (SELECT c::text FROM csm.cases c WHERE id = :second), 'D5 history: so does a look back');
+DROP TRIGGER cases_99_meddle ON csm.cases;
+-- a comment that was rolled back leaves nothing to the next
+DO $$
+BEGIN
+    PERFORM csm.comment((SELECT id FROM csm.cases WHERE subject = 'second'), 'gone');
+    RAISE EXCEPTION 'undo';
+EXCEPTION WHEN raise_exception THEN
+    UPDATE csm.cases SET priority = 2 WHERE subject = 'second';
+END $$;
+SELECT is(small.links(:second), 'update|system|-|system|-|shared', 'D5 history: what was rolled back leaves no link');
+SELECT is((SELECT intact FROM csm.verify_history()), true, 'D5 history: nor anything else');
+
 -- Who may look back.
 SELECT is(small.run(small.u('north contact'), 'csm_portal', format('SELECT state FROM csm.case_as_of(%s, %L)', :pump, (SELECT at FROM csm.case_history WHERE case_id = :pump AND seq = 1))), 'new', 'D5 history: who sees the case sees it as it was');
 SELECT is(small.run(small.u('north contact'), 'csm_portal', format('SELECT count(*) FROM csm.case_as_of(%s, %L)', :pump, (SELECT at - interval '1 microsecond' FROM csm.case_history WHERE case_id = :pump AND seq = 1))), '0', 'D5 history: no row before it was');

@@ -44,6 +44,12 @@ $node->safe_psql('postgres', q{
 	INSERT INTO csm.contract_lines (tenant_id, contract_id, asset_id) SELECT c.tenant_id, c.id, min(a.id) FROM csm.contracts c, csm.assets a GROUP BY 1, 2;
 	INSERT INTO csm.entitlements (tenant_id, name, asset_id, total, used) SELECT tenant_id, 'care', min(id), 5, 1 FROM csm.assets GROUP BY 1;
 	INSERT INTO csm.entitlement_uses (tenant_id, entitlement_id, case_id, unit, units) SELECT tenant_id, id, small.c('north: valve'), 'cases', 1 FROM csm.entitlements;
+	-- SLAs whose log a trigger would go on with, by a calendar that a trigger would judge
+	INSERT INTO csm.calendars (tenant_id, name, time_zone) VALUES (small.tenant(), 'desk', 'Europe/Berlin');
+	INSERT INTO csm.calendar_intervals (tenant_id, calendar_id, weekday, start_time, end_time) SELECT tenant_id, id, 1, '22:00', '06:00' FROM csm.calendars;
+	INSERT INTO csm.calendar_exceptions (tenant_id, calendar_id, on_date, name) SELECT tenant_id, id, '2030-01-01', 'New Year' FROM csm.calendars;
+	SELECT csm.create_standard_slas(min(id), small.tenant()) FROM csm.calendars;
+	UPDATE csm.cases SET priority = 2 WHERE id = small.c('north: valve');
 	DELETE FROM csm.account_relationships WHERE id = small.r('paragon-north');
 	-- a subtree that was moved, and rows stored so that children come first
 	UPDATE csm.accounts SET parent_id = small.a('south') WHERE id = small.a('north');

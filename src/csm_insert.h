@@ -1,0 +1,18 @@
+/*
+ * csm_insert.h
+ *	  A row put into one of csm's own journals without a statement.
+ */
+#ifndef CSM_INSERT_H
+#define CSM_INSERT_H
+
+/*
+ * Inserts a row whose values stand in the order of the table's columns.  False,
+ * and nothing written, where the table is not as the install script made it
+ * (further columns, a trigger): then a statement has to do it.
+ *
+ * Check constraints and foreign keys are not looked at.  The caller vouches for
+ * them: it made the values itself, and holds the lock of the case.
+ */
+extern bool csm_insert_row(const char *table, int ncolumns, const Datum *values, const bool *nulls);
+
+#endif							/* CSM_INSERT_H */
