@@ -15,6 +15,12 @@
  * was there before the library) gets transaction 0, which is nobody.  A
  * parallel worker receives the value with its stamp and compares it with the
  * leader's transaction, so that it never believes what the leader does not.
+ *
+ * csm_session_sign_in() sets it for whoever proved who he is: for the
+ * transaction, or for the session ("42@s").  Such a claim has an end, after
+ * which it is nobody, and may name the row of the session that it stands on:
+ * "42@77:<end>:<session>".  The show hook hides all of it, so that no SET
+ * FROM CURRENT can carry it on.
  */
 #include "postgres.h"
 
@@ -40,8 +46,14 @@ typedef struct CsmClaim
 {
 	int64		user_id;		/* 0: nobody */
 	LocalTransactionId lxid;	/* in which it was said; 0: never honoured */
+	bool		whole_session;	/* honoured in every transaction */
 	bool		leader_agrees;	/* in a worker: stamp is the leader's */
+	TimestampTz until;			/* honoured by statements that start before */
+	int64		session_id;		/* 0: not signed in by a session of csm */
 } CsmClaim;
+
+/* 42@4294967295:9223372036854775807:9223372036854775807 and its end */
+#define CLAIM_LENGTH 80
 
 typedef enum CsmRestoring
 {
@@ -76,29 +88,62 @@ static const CsmClaim *claim = NULL;
 /* Values that stood before the library are re-applied while it defines. */
 static bool defining = false;
 
-/*
- * Reads "digits" or, in a worker, "digits@digits".  The empty string is nobody.
- */
+/* What csm_session_sign_in() is about to set; NULL at any other time. */
+static const CsmClaim *proven = NULL;
+
+/* The empty string is nobody; in a worker the leader's stamp follows. */
 static bool
-parse_claim(const char *value, int64 *user_id, uint32 *stamp)
+parse_claim(const char *value, CsmClaim *parsed)
 {
 	const char *p = value;
 	uint64		number = 0;
 
-	*stamp = 0;
+	memset(parsed, 0, sizeof(CsmClaim));
+	parsed->until = DT_NOEND;
 	for (; isdigit((unsigned char) *p); p++)
 	{
 		if (number > (PG_INT64_MAX - 9) / 10)
 			return false;
 		number = number * 10 + (*p - '0');
 	}
-	*user_id = (int64) number;
+	parsed->user_id = (int64) number;
 	if (*p == '@' && IsParallelWorker())
 	{
-		*stamp = (uint32) strtoul(p + 1, NULL, 10);
+		char	   *rest = unconstify(char *, p + 1);
+
+		parsed->whole_session = *rest == 's';
+		if (parsed->whole_session)
+			rest++;
+		else
+			parsed->lxid = (LocalTransactionId) strtoul(rest, &rest, 10);
+		if (*rest == ':')
+		{
+			parsed->until = strtoi64(rest + 1, &rest, 10);
+			if (*rest == ':')
+				parsed->session_id = strtoi64(rest + 1, &rest, 10);
+		}
 		return true;
 	}
 	return *p == '\0';
+}
+
+static void
+stamp_claim(const CsmClaim *made, char *stamped)
+{
+	char		stamp[16] = "s";
+
+	if (made->user_id == 0)
+	{
+		stamped[0] = '\0';
+		return;
+	}
+	if (!made->whole_session)
+		snprintf(stamp, sizeof(stamp), "%u", made->lxid);
+	if (made->until == DT_NOEND && made->session_id == 0)
+		snprintf(stamped, CLAIM_LENGTH, INT64_FORMAT "@%s", made->user_id, stamp);
+	else
+		snprintf(stamped, CLAIM_LENGTH, INT64_FORMAT "@%s:" INT64_FORMAT ":" INT64_FORMAT,
+				 made->user_id, stamp, made->until, made->session_id);
 }
 
 static bool
@@ -106,40 +151,33 @@ check_user_id(char **newval, void **extra, GucSource source)
 {
 	CsmClaim   *made;
 	char	   *stamped;
-	int64		user_id;
-	uint32		stamp;
+	CsmClaim	parsed;
 
 	*extra = NULL;
 	if (*newval == NULL)
 		return true;
-	if (!parse_claim(*newval, &user_id, &stamp))
+	if (proven != NULL)
+		parsed = *proven;
+	else if (!parse_claim(*newval, &parsed))
 	{
 		GUC_check_errdetail("The value is the id of a person in csm.users.");
 		return false;
 	}
 
+	if (IsParallelWorker())
+		parsed.leader_agrees = parsed.whole_session ||
+			(parsed.lxid != InvalidLocalTransactionId &&
+			 MyProc->lockGroupLeader != NULL &&
+			 csm_lxid(MyProc->lockGroupLeader) == parsed.lxid);
+	else if (source == PGC_S_SESSION && !defining && IsTransactionState())
+		parsed.lxid = csm_lxid(MyProc);
+
 	made = csm_guc_malloc(sizeof(CsmClaim));
-	stamped = csm_guc_malloc(48);
+	stamped = csm_guc_malloc(CLAIM_LENGTH);
 	if (made == NULL || stamped == NULL)
 		return false;
-	made->user_id = user_id;
-	made->leader_agrees = false;
-	if (IsParallelWorker())
-	{
-		made->lxid = stamp;
-		made->leader_agrees = stamp != InvalidLocalTransactionId &&
-			MyProc->lockGroupLeader != NULL &&
-			csm_lxid(MyProc->lockGroupLeader) == stamp;
-	}
-	else if (source == PGC_S_SESSION && !defining && IsTransactionState())
-		made->lxid = csm_lxid(MyProc);
-	else
-		made->lxid = InvalidLocalTransactionId;
-
-	if (user_id == 0)
-		stamped[0] = '\0';
-	else
-		snprintf(stamped, 48, INT64_FORMAT "@%u", user_id, made->lxid);
+	*made = parsed;
+	stamp_claim(made, stamped);
 	csm_guc_free(*newval);
 	*newval = stamped;
 	*extra = made;
@@ -250,6 +288,18 @@ csm_session_init(void)
 	MarkGUCPrefixReserved("csm");
 }
 
+/* Is the claim still believed? */
+static bool
+claim_holds(void)
+{
+	if (claim->until != DT_NOEND && GetCurrentStatementStartTimestamp() >= claim->until)
+		return false;
+	if (IsParallelWorker())
+		return claim->leader_agrees;
+	return claim->whole_session ||
+		(claim->lxid != InvalidLocalTransactionId && claim->lxid == csm_lxid(MyProc));
+}
+
 /*
  * Does the setting say who is asking?  *user_id is 0 where it says nobody,
  * where it is no longer honoured, or where it never was.
@@ -260,14 +310,40 @@ csm_session_claims(int64 *user_id)
 	*user_id = 0;
 	if (claim == NULL)
 		return false;
-	if (IsParallelWorker())
-	{
-		if (claim->leader_agrees)
-			*user_id = claim->user_id;
-	}
-	else if (claim->lxid != InvalidLocalTransactionId && claim->lxid == csm_lxid(MyProc))
+	if (claim_holds())
 		*user_id = claim->user_id;
 	return true;
+}
+
+/* The row of csm's own session on which the identity stands; 0: none. */
+int64
+csm_session_id(void)
+{
+	return claim != NULL && claim_holds() ? claim->session_id : 0;
+}
+
+/*
+ * Signs a person in who proved who he is: for the transaction, or for the
+ * session; until that time, DT_NOEND for no end.  Rolls back as any setting.
+ */
+void
+csm_session_sign_in(int64 user_id, bool local, TimestampTz until, int64 session_id)
+{
+	CsmClaim	signed_in = {.user_id = user_id, .whole_session = !local, .until = until, .session_id = session_id};
+	char		value[32];
+
+	snprintf(value, sizeof(value), INT64_FORMAT, user_id);
+	PG_TRY();
+	{
+		proven = &signed_in;
+		(void) set_config_option("csm.user_id", value, PGC_SUSET, PGC_S_SESSION,
+								 local ? GUC_ACTION_LOCAL : GUC_ACTION_SET, true, 0, false);
+	}
+	PG_FINALLY();
+	{
+		proven = NULL;
+	}
+	PG_END_TRY();
 }
 
 const char *
@@ -323,6 +399,22 @@ Datum
 csm_restoring(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(csm_is_restoring());
+}
+
+PG_FUNCTION_INFO_V1(csm_sign_in_as);
+
+/* csm_private.sign_in_as(user_id, local, until, session_id), for functions that have checked the proof. */
+Datum
+csm_sign_in_as(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("user_id and local of csm_private.sign_in_as() must not be null")));
+	csm_session_sign_in(PG_GETARG_INT64(0), PG_GETARG_BOOL(1),
+						PG_ARGISNULL(2) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2),
+						PG_ARGISNULL(3) ? 0 : PG_GETARG_INT64(3));
+	PG_RETURN_VOID();
 }
 
 PG_FUNCTION_INFO_V1(csm_sign_out);

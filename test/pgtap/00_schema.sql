@@ -56,6 +56,7 @@ INSERT INTO expected VALUES
     ('recipients', 'id,tenant_id', 'id, list_id, account_id, user_id'),
     ('case_children', 'parent_id,case_id,tenant_id', 'parent_id, case_id, account_id, user_id, created boolean, followed'),
     ('major_changes', 'id,tenant_id', 'id, case_id, fields text[], entry_id, closes boolean'),
+    ('audit_log', 'id,tenant_id', 'id, at timestamptz, kind text, actor_id, subject_user_id, account_id, details jsonb'),
     ('timers', 'kind,object_id,tenant_id', 'kind text, object_id, case_id, due_at timestamptz, attempts integer, error text'),
     ('escalation_templates', 'id,tenant_id', 'id, template text, label text, severity text, targets text[], reasons text[], approval_group_id, for_customers boolean, active boolean'),
     ('escalations', 'id,tenant_id', 'id, template_id, case_id, account_id, state text, source text, reason text, severity text, trend text, justification text, requested_by, requested_at timestamptz, decided_by, decided_at timestamptz, closed_at timestamptz'),

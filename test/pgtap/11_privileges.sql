@@ -70,6 +70,7 @@ INSERT INTO matrix VALUES
     ('csm.recipients', '', '', 'siud', '', ''),
     ('csm.case_children', '', '', 's', '', ''),
     ('csm.major_changes', '', '', 's', '', ''),
+    ('csm.audit_log', '', 's', 's', '', 's'),
     ('csm.mail_senders', '', '', '', '', 's'),
     ('csm.outbox', '', '', '', '', ''),
     ('csm_report.cases', '', '', 's', 's', 's');

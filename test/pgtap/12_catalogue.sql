@@ -118,7 +118,8 @@ DECLARE
     t regclass;
     any_row boolean;
 BEGIN
-    FOR t IN SELECT c.oid FROM pg_extension e, unnest(e.extconfig) AS u(oid) JOIN pg_class c ON c.oid = u.oid AND c.relkind = 'r' WHERE e.extname = 'csm' LOOP
+    FOR t IN SELECT c.oid FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS u(oid, dumped) JOIN pg_class c ON c.oid = u.oid AND c.relkind = 'r'
+             WHERE e.extname = 'csm' AND u.dumped <> 'WHERE false' LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM %s)', t) INTO any_row;
         IF any_row THEN RETURN NEXT t::text; END IF;
     END LOOP;
