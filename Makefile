@@ -84,6 +84,8 @@ ifneq ($(SOURCES),)
 MODULE_big = csm
 OBJS = $(SOURCES:.c=.o)
 SHLIB_EXPORTS = exports.txt
+# cjose and jansson read and verify tokens, sodium hashes passwords
+SHLIB_LINK = $(shell pkg-config --libs cjose jansson libsodium)
 endif
 
 ifneq ($(SQL_PARTS),)

@@ -120,6 +120,7 @@ extern void csm_session_init(void);
 extern bool csm_session_claims(int64 *user_id);	/* setting honoured? 0: nobody */
 extern int64 csm_session_id(void);	/* row of csm's own session, 0: none */
 extern void csm_session_sign_in(int64 user_id, bool local, TimestampTz until, int64 session_id);
+extern void csm_session_sign_out(bool local);
 extern const char *csm_session_persona(void);	/* NULL: all personas */
 extern const char *csm_session_tenant_key(void);	/* NULL: not set */
 extern bool csm_session_staff_side(void);

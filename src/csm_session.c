@@ -401,17 +401,28 @@ csm_restoring(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(csm_is_restoring());
 }
 
+/* Nobody, with no fallback to the login. */
+void
+csm_session_sign_out(bool local)
+{
+	(void) set_config_option("csm.user_id", "", PGC_SUSET, PGC_S_SESSION,
+							 local ? GUC_ACTION_LOCAL : GUC_ACTION_SET, true, 0, false);
+}
+
 PG_FUNCTION_INFO_V1(csm_sign_in_as);
 
 /* csm_private.sign_in_as(user_id, local, until, session_id), for functions that have checked the proof. */
 Datum
 csm_sign_in_as(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("user_id and local of csm_private.sign_in_as() must not be null")));
-	csm_session_sign_in(PG_GETARG_INT64(0), PG_GETARG_BOOL(1),
+				 errmsg("local of csm_private.sign_in_as() must not be null")));
+	if (PG_ARGISNULL(0))
+		csm_session_sign_out(PG_GETARG_BOOL(1));
+	else
+		csm_session_sign_in(PG_GETARG_INT64(0), PG_GETARG_BOOL(1),
 						PG_ARGISNULL(2) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2),
 						PG_ARGISNULL(3) ? 0 : PG_GETARG_INT64(3));
 	PG_RETURN_VOID();
@@ -423,8 +434,7 @@ PG_FUNCTION_INFO_V1(csm_sign_out);
 Datum
 csm_sign_out(PG_FUNCTION_ARGS)
 {
-	(void) set_config_option("csm.user_id", "", PGC_SUSET, PGC_S_SESSION,
-							 GUC_ACTION_SET, true, 0, false);
+	csm_session_sign_out(false);
 	PG_RETURN_VOID();
 }
 

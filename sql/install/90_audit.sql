@@ -49,13 +49,16 @@ CREATE TRIGGER audit_log_10_append_only_truncate BEFORE TRUNCATE ON csm.audit_lo
 CREATE FUNCTION csm_private.audit(kind text, actor bigint, subject bigint, account bigint DEFAULT NULL,
     details jsonb DEFAULT '{}', tenant_id bigint DEFAULT coalesce(csm.current_tenant_id(), csm.guest_tenant_id()))
 RETURNS void
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    INSERT INTO csm.audit_log (tenant_id, kind, actor_id, subject_user_id, account_id, details)
-    SELECT audit.tenant_id, audit.kind, audit.actor, audit.subject, audit.account, coalesce(audit.details, '{}')
-    WHERE audit.tenant_id IS NOT NULL AND NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'
-$$;
+BEGIN
+    -- on a standby a transaction is always read-only
+    IF tenant_id IS NOT NULL AND current_setting('transaction_read_only') = 'off' THEN
+        INSERT INTO csm.audit_log (tenant_id, kind, actor_id, subject_user_id, account_id, details)
+        VALUES (audit.tenant_id, audit.kind, audit.actor, audit.subject, audit.account, coalesce(audit.details, '{}'));
+    END IF;
+END $$;
 ALTER FUNCTION csm_private.audit(text, bigint, bigint, bigint, jsonb, bigint) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm_private.audit(text, bigint, bigint, bigint, jsonb, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION csm_private.audit(text, bigint, bigint, bigint, jsonb, bigint) IS
@@ -123,7 +126,7 @@ AS 'MODULE_PATHNAME', 'csm_sign_in_as' LANGUAGE c VOLATILE PARALLEL UNSAFE;
 ALTER FUNCTION csm_private.sign_in_as(bigint, boolean, timestamptz, bigint) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm_private.sign_in_as(bigint, boolean, timestamptz, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION csm_private.sign_in_as(bigint, boolean, timestamptz, bigint) IS
-'Makes the transaction (local) or the session that person''s, for statements that start before until. For functions that have checked the proof; asks nothing. Error 22004 when user_id or local is null';
+'Makes the transaction (local) or the session that person''s, for statements that start before until; NULL: nobody''s. For functions that have checked the proof; asks nothing. Error 22004 when local is null';
 
 CREATE FUNCTION csm_private.new_token() RETURNS text
 AS 'MODULE_PATHNAME', 'csm_new_token' LANGUAGE c VOLATILE PARALLEL SAFE;

@@ -65,6 +65,11 @@ find_missing()
     need_command pgbouncer pgbouncer
     perl -MIPC::Run -e 1 2>/dev/null || missing+=(libipc-run-perl)
     need_file /usr/include/string.h libc6-dev
+    need_command pkg-config pkg-config
+    need_file /usr/include/cjose/cjose.h libcjose-dev
+    need_file /usr/include/jansson.h libjansson-dev
+    need_file /usr/include/sodium.h libsodium-dev
+    need_command jose jose
     need_file "$bindir/initdb" "postgresql-$version"
     need_file "$bindir/psql" "postgresql-client-$version"
     need_file "$pgxs" "postgresql-server-dev-$version"

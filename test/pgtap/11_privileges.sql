@@ -71,6 +71,10 @@ INSERT INTO matrix VALUES
     ('csm.case_children', '', '', 's', '', ''),
     ('csm.major_changes', '', '', 's', '', ''),
     ('csm.audit_log', '', 's', 's', '', 's'),
+    ('csm.identity_providers', '', '', '', '', 'sIUd'),
+    ('csm.identity_provider_keys', '', '', '', '', 's'),
+    ('csm.external_identities', '', 's', 's', '', 'sId'),
+    ('csm.spent_tokens', '', '', '', '', ''),
     ('csm.mail_senders', '', '', '', '', 's'),
     ('csm.outbox', '', '', '', '', ''),
     ('csm_report.cases', '', '', 's', 's', 's');
