@@ -75,6 +75,10 @@ INSERT INTO matrix VALUES
     ('csm.identity_provider_keys', '', '', '', '', 's'),
     ('csm.external_identities', '', 's', 's', '', 'sId'),
     ('csm.spent_tokens', '', '', '', '', ''),
+    ('csm.password_policies', '', '', '', '', 'sIUd'),
+    ('csm.denied_passwords', '', '', '', '', 'sId'),
+    ('csm.passwords', '', '', '', '', ''),
+    ('csm.password_resets', '', '', '', '', ''),
     ('csm.mail_senders', '', '', '', '', 's'),
     ('csm.outbox', '', '', '', '', ''),
     ('csm_report.cases', '', '', 's', 's', 's');

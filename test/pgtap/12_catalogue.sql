@@ -159,7 +159,11 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm_private.share_case_row(boolean,bigint,bigint,bigint,text[],timestamp with time zone)'),
                        ('csm.unshare_case(bigint,bigint,bigint)'), ('csm_private.link_follow_up(csm.cases,bigint)'),
                        ('csm.import_holidays(bigint,text)'), ('csm.recompute_sla(bigint)'), ('csm.verify_slas(bigint)'),
-                       ('csm.retarget_slas(bigint)'), ('csm.create_standard_slas(bigint,bigint)')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
+                       ('csm.retarget_slas(bigint)'), ('csm.create_standard_slas(bigint,bigint)'),
+                       ('csm.set_provider_keys(bigint,jsonb)'), ('csm.sign_in_password(text,text,text,boolean)'),
+                       ('csm.change_password(text,text,text,text)'), ('csm.request_password_reset(text,text)'), ('csm.reset_password(text,text)'),
+                       ('csm.send_password_reset(bigint)'), ('csm.require_password_change(bigint)'),
+                       ('csm.next_mail(integer,interval)'), ('csm.acknowledge_mail(bigint[])')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
 
 -- Privileges
 SELECT is_empty($$SELECT t.name FROM pg_temp.csm_tables t WHERE has_any_column_privilege('csm_guest', t.oid, 'SELECT, INSERT, UPDATE') OR has_table_privilege('csm_guest', t.oid, 'DELETE')$$,
