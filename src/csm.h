@@ -161,6 +161,7 @@ extern void csm_signal_watch(void);
 
 /* csm_explain.c */
 extern void csm_explain_init(void);
+extern void csm_captcha_init(void);
 
 /* csm_spi.c; its interface is csm_spi.h */
 extern Oid	csm_owner_oid(bool missing_ok);

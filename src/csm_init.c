@@ -19,4 +19,5 @@ _PG_init(void)
 	csm_signal_init();
 	csm_session_init();
 	csm_explain_init();
+	csm_captcha_init();
 }

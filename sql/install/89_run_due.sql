@@ -22,6 +22,7 @@ BEGIN
         WHEN 'sla' THEN PERFORM csm_private.due_sla(t.tenant_id, t.object_id, at);
         WHEN 'seal' THEN PERFORM csm_private.due_seal(t.tenant_id, t.object_id, at);
         WHEN 'follow_parent' THEN PERFORM csm_private.due_follow_parent(t.tenant_id, t.object_id, at);
+        WHEN 'registration' THEN PERFORM csm_private.due_registration(t.tenant_id, t.object_id, at);
         ELSE
             RAISE EXCEPTION 'timers of kind "%" have no handler', t.kind USING ERRCODE = '0A000',
                 HINT = 'A newer version of csm wrote it; update the extension.';

@@ -63,6 +63,8 @@ find_missing()
     need_command pg_prove libtap-parser-sourcehandler-pgtap-perl
     need_command runuser util-linux
     need_command pgbouncer pgbouncer
+    need_command node nodejs
+    need_command npm npm
     perl -MIPC::Run -e 1 2>/dev/null || missing+=(libipc-run-perl)
     need_file /usr/include/string.h libc6-dev
     need_command pkg-config pkg-config

@@ -76,6 +76,8 @@ INSERT INTO expected VALUES
     ('calendar_exceptions', 'id,tenant_id', 'id, calendar_id, on_date date, name text'),
     ('mail_senders', 'user_id,tenant_id', 'user_id, created_at timestamptz'),
     ('outbox', 'id,tenant_id', 'id, kind text, recipient text, user_id, language text, payload jsonb, created_at timestamptz, expires_at timestamptz, claimed_until timestamptz, attempts integer'),
+    ('account_domains', 'id,tenant_id', 'id, account_id, domain text, verified_at timestamptz, created_at timestamptz'),
+    ('registrations', 'id,tenant_id', 'id, kind text, state text, email text, email_key text, display_name text, language text, terms text, account_id, role text, route text, invited_by, created_at timestamptz, confirmed_at timestamptz, decided_at timestamptz, decided_by, reason text, user_id'),
     ('case_types', 'case_type,tenant_id', 'case_type text, parent_type text, label text, settings jsonb, own_machine boolean'),
     ('case_states', 'case_type,state,tenant_id', 'case_type text, state text, value integer, state_class text, label text'),
     ('case_transitions', 'case_type,from_state,action,tenant_id', 'case_type text, from_state text, action text, to_state text, actors text[], required_fields text[], effects jsonb'),

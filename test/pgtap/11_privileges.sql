@@ -81,6 +81,8 @@ INSERT INTO matrix VALUES
     ('csm.password_resets', '', '', '', '', ''),
     ('csm.mail_senders', '', '', '', '', 's'),
     ('csm.outbox', '', '', '', '', ''),
+    ('csm.account_domains', '', 's', 'sIUd', '', 'sIUd'),
+    ('csm.registrations', '', 's', 's', '', 's'),
     ('csm_report.cases', '', '', 's', 's', 's');
 
 CREATE FUNCTION pg_temp.may(role_name text, tab oid) RETURNS text LANGUAGE sql AS $$
