@@ -101,7 +101,7 @@ COMMENT ON FUNCTION csm.allow_mail_sender(bigint, boolean) IS
 
 -- Of which tenants the caller sends mail: NULL stands for all.
 CREATE FUNCTION csm_private.sender_tenant(OUT tenant_id bigint)
-LANGUAGE plpgsql STABLE SECURITY DEFINER
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

@@ -126,7 +126,7 @@ COMMENT ON FUNCTION csm.accept_invitation(text, text) IS
 -- Administrators ------------------------------------------------------------
 
 CREATE FUNCTION csm_private.claim_decision(registration_id bigint) RETURNS csm.registrations
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -163,6 +163,10 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.set_provider_keys(bigint,jsonb)'), ('csm.sign_in_password(text,text,text,boolean)'),
                        ('csm.change_password(text,text,text,text)'), ('csm.request_password_reset(text,text)'), ('csm.reset_password(text,text)'),
                        ('csm.send_password_reset(bigint)'), ('csm.require_password_change(bigint)'),
+                       ('csm.captcha_challenge()'), ('csm.register_consumer(text,text,text,text,text,text)'),
+                       ('csm.register_contact(text,text,text,text,text,text,text)'), ('csm.confirm_registration(text,text)'), ('csm.accept_invitation(text,text)'),
+                       ('csm.approve_registration(bigint,text)'), ('csm.reject_registration(bigint,text)'), ('csm.assign_registration(bigint,bigint)'),
+                       ('csm.invite_contact(bigint,text,text,text,text)'), ('csm.rotate_registration_code(bigint,boolean)'),
                        ('csm.next_mail(integer,interval)'), ('csm.acknowledge_mail(bigint[])')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
 
 -- Privileges
