@@ -204,21 +204,20 @@ push_value(JsonbParseState **state, const CsmCaseRow *row, CsmCaseColumn column)
 	static const int utc = 0;
 	JsonbValue	value;
 	Datum		datum = csm_case_row_value(row, column);
+	Oid			type = TupleDescAttr(row->desc, row->at[column])->atttypid;
 	char	   *text;
 
 	value.type = jbvNull;
 	if (!csm_case_row_null(row, column))
 	{
-		switch (TupleDescAttr(row->desc, row->at[column])->atttypid)
+		switch (type)
 		{
 			case INT2OID:
 			case INT4OID:
 			case INT8OID:
 				value.type = jbvNumeric;
-				value.val.numeric = int64_to_numeric(TupleDescAttr(row->desc, row->at[column])->atttypid == INT8OID
-													 ? DatumGetInt64(datum)
-													 : TupleDescAttr(row->desc, row->at[column])->atttypid == INT4OID
-													 ? DatumGetInt32(datum) : DatumGetInt16(datum));
+				value.val.numeric = int64_to_numeric(type == INT8OID ? DatumGetInt64(datum) :
+													 type == INT4OID ? DatumGetInt32(datum) : DatumGetInt16(datum));
 				break;
 			case BOOLOID:
 				value.type = jbvBool;

@@ -15,11 +15,13 @@
  * acts when its condition becomes true.
  *
  * An ordinary trigger: rows that a subscription applies have their SLAs with
- * them.  Imported rows get none until they are next changed.
+ * them.  An imported case, and one that is older than a definition, gets SLAs
+ * with the next change that alters an answer.
  */
 #include "postgres.h"
 
 #include "commands/trigger.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -226,6 +228,7 @@ csm_case_slas(PG_FUNCTION_ARGS)
 	CsmCaseRow	after;
 	const CsmSlaRules *rules;
 	TimestampTz at;
+	bool		isnull;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(data->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(data->tg_event) || TRIGGER_FIRED_BY_DELETE(data->tg_event))
@@ -236,10 +239,11 @@ csm_case_slas(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 
 	desc = RelationGetDescr(data->tg_relation);
-	csm_case_row_open(&before, data->tg_trigtuple, desc);
-	rules = csm_sla_rules_get(csm_case_row_id(&before, CASE_tenant_id));
+	rules = csm_sla_rules_get(DatumGetInt64(SPI_getbinval(data->tg_trigtuple, desc,
+														  SPI_fnumber(desc, "tenant_id"), &isnull)));
 	if (rules->nrules == 0)
 		return PointerGetDatum(NULL);
+	csm_case_row_open(&before, data->tg_trigtuple, desc);
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 	{
 		at = DatumGetTimestampTz(csm_case_row_value(&before, CASE_updated_at));

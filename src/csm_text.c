@@ -58,6 +58,10 @@
 #include "csm_text.h"
 #include "csm_compat.h"
 
+/* Entries of a text index against a row; trigrams give several lists to merge. */
+#define MATCHES_BREADTH		10
+#define CONTAINS_BREADTH	2
+
 PG_FUNCTION_INFO_V1(csm_matches);
 PG_FUNCTION_INFO_V1(csm_contains);
 PG_FUNCTION_INFO_V1(csm_like_pattern);
@@ -383,10 +387,11 @@ order_has_index(PlannerInfo *root, RelOptInfo *rel)
  * there we compare in its place: the bitmap with a scan of the table, and with
  * a walk in the order asked for that ends when there are rows enough.  Where
  * the policies admit far fewer rows than hold the words, theirs are the indexes
- * to use.
+ * to use; "breadth" says how many entries of this one are read in the time in
+ * which a row is fetched and judged.
  */
 static bool
-index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess, Selectivity share)
+index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess, Selectivity share, double breadth)
 {
 	RelOptInfo *rel = index->rel;
 	double		pages = Max(rel->pages, 1);
@@ -395,7 +400,7 @@ index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess, Sel
 	double		fetched;
 	double		bitmap_cost;
 
-	if (csm_policy_share(root, rel) * 2 < share)
+	if (csm_policy_share(root, rel) * breadth < share)
 		return false;
 	if (guess * 3 >= share)
 		return true;
@@ -436,7 +441,7 @@ matches_index_condition(SupportRequestIndexCondition *req, List *args)
 	if (value != NULL &&
 		!index_is_worth_it(req->root, req->index,
 						   restriction_selectivity(req->root, operator, args, InvalidOid, 0),
-						   csm_words_selectivity(req->root, document, value, 0)))
+						   csm_words_selectivity(req->root, document, value, 0), MATCHES_BREADTH))
 		return NIL;
 	req->lossy = false;
 	return list_make1(make_opclause(operator, BOOLOID, false,
@@ -466,7 +471,7 @@ contains_index_condition(SupportRequestIndexCondition *req, List *args)
 		return NIL;
 	if (!index_is_worth_it(req->root, req->index,
 						   csm_guessed_selectivity(req->root, haystack, value, 0),
-						   csm_contains_selectivity(req->root, req->funcid, haystack, value, 0)))
+						   csm_contains_selectivity(req->root, req->funcid, haystack, value, 0), CONTAINS_BREADTH))
 		return NIL;
 	pattern = pattern_expression((Expr *) needle);
 	if (pattern == NULL)

@@ -58,6 +58,18 @@ FROM (VALUES
 ) v(who, role_name, subject, person, account, outcome);
 SELECT is(pg_temp.try('all three', 'csm_portal', format('SELECT (csm.share_case(%s, %s)).capabilities', small.c('three: own'), small.u('south contact')), persona => 'consumer'), '42501', 'T12 as a consumer he has no account to share within');
 
+-- ---- an outsider, before and after ----
+INSERT INTO csm.case_entries (tenant_id, case_id, author_name, body, visibility) VALUES
+    (small.tenant(), small.c('north: valve'), 'system', 'for all who see it', 'shared'), (small.tenant(), small.c('north: valve'), 'system', 'for colleagues', 'internal');
+CREATE FUNCTION pg_temp.outsider(what text) RETURNS text LANGUAGE sql AS $$
+    SELECT pg_temp.try('umbrella admin', 'csm_portal', what) $$;
+SELECT is(pg_temp.outsider(format('SELECT count(*) FROM csm.cases WHERE account_id = %s', small.a('north'))), '0', 'T7 an outsider sees no case of the account');
+SELECT is(pg_temp.outsider(format('SELECT count(*) FROM csm.case_entries WHERE case_id = %s', small.c('north: valve'))), '0', 'T7 nor what is said on it');
+SELECT is(pg_temp.share('desk manager', 'csm_agent', 'north: valve', 'umbrella admin', keep => true), 'case_read', 'T7 it is shared with him');
+SELECT is(pg_temp.outsider(format('SELECT string_agg(subject, '','') FROM csm.cases WHERE account_id = %s', small.a('north'))), 'north: valve', 'T7 then he sees exactly that case, none beside it');
+SELECT is(pg_temp.outsider(format('SELECT string_agg(DISTINCT visibility, '','') FROM csm.case_entries WHERE case_id = %s', small.c('north: valve'))), 'shared', 'T7 and its shared entries, no work note');
+SELECT is(pg_temp.outsider(format('SELECT csm.comment(%s, ''hello'')', small.c('north: valve'))), '42501', 'T7 and comments only where that was granted too');
+
 -- Hidden and missing alike, in every word.
 SELECT is(pg_temp.told(w.who, w.role_name, format('SELECT csm.share_case(%s, %s)', small.c('north: pump'), small.u(w.hidden))),
           pg_temp.told(w.who, w.role_name, format('SELECT csm.share_case(%s, 987654321)', small.c('north: pump'))), format('V15 sharing by %s with a hidden person and with a missing one: the same words', w.who))

@@ -66,6 +66,16 @@ $node->safe_psql('postgres', q{
 	UPDATE csm.tenants SET settings = '{"a": 1}' WHERE key = 'small';
 	DELETE FROM csm.roles WHERE role = 'contributor' AND tenant_id = small.tenant('foreign');
 	SET session_replication_role = replica;
+	-- rows that only functions and triggers write
+	INSERT INTO csm.dispute_proposals (tenant_id, case_id, round, side, proposed_by, proposed_name, reference, amount, currency)
+	VALUES (small.tenant(), small.c('dispute: globex'), 1, 'counterparty', small.u('globex manager'), 'Old Name', 'CN-1', 10.50, 'EUR');
+	INSERT INTO csm.escalation_templates (tenant_id, template, label) VALUES (small.tenant(), 'hot', 'Hot');
+	INSERT INTO csm.escalations (tenant_id, template_id, case_id, state, source, reason, severity, justification)
+	SELECT tenant_id, id, small.c('north: valve'), 'requested', 'customer', 'inactivity', 'high', 'nobody answers' FROM csm.escalation_templates;
+	INSERT INTO csm.recipient_lists (tenant_id, name) VALUES (small.tenant(), 'all');
+	INSERT INTO csm.recipients (tenant_id, list_id, account_id) SELECT tenant_id, id, small.a('north') FROM csm.recipient_lists;
+	INSERT INTO csm.case_children (tenant_id, parent_id, case_id) VALUES (small.tenant(), small.c('south: delivery'), small.c('north: valve'));
+	INSERT INTO csm.major_changes (tenant_id, case_id, fields) VALUES (small.tenant(), small.c('south: delivery'), '{priority}');
 	UPDATE csm.cases SET number = 'CS-OLD-1', updated_at = '2001-01-01', state = 'closed', state_class = 'closed', closed_at = '2001-01-01',
 		assigned_to = small.u('b2b agent'), product_id = (SELECT min(id) FROM csm.products)
 	WHERE id = small.c('north: pump');
