@@ -248,6 +248,7 @@ UPDATE csm.tenants SET settings = settings || '{"assignable_roles": ["case_reade
 SELECT is(small.invite('north admin', 'north', 'r@role.example', ', role => ''case_reader'''), 'pending', 'A14 the tenant says which roles can be assigned');
 SELECT matches(small.invite('north admin', 'north', 's@role.example', ', role => ''customer'''), '^ERROR 42501: role', 'A14 and which not');
 UPDATE csm.tenants SET settings = settings - 'assignable_roles' WHERE id = small.tenant();
+SELECT throws_ok($$UPDATE csm.tenants SET settings = '{"assignable_roles": "admin"}'$$, '23514', NULL, 'A14 assignable roles are a list');
 
 -- Who invited, and lost the right since: those who have it decide.
 SELECT is(small.invite('north admin', 'north', 'later@firm.example', ', role => ''customer_admin'''), 'pending', 'A14 an invitation');
