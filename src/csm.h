@@ -33,12 +33,14 @@ typedef enum CsmAction
 	CSM_CASE_WORK,
 	CSM_CONFIGURE,
 	CSM_ASSET_READ,
+	CSM_ACT_FOR,
 	CSM_ACTIONS
 } CsmAction;
 
 typedef uint16 CsmActionBits;
 
 #define CSM_BIT(action) ((CsmActionBits) (1 << (action)))
+#define CSM_ALL_ACTIONS ((CsmActionBits) ((1 << CSM_ACTIONS) - 1))
 
 typedef enum CsmBranch
 {
@@ -122,6 +124,8 @@ extern int64 csm_session_id(void);	/* row of csm's own session, 0: none */
 extern void csm_session_sign_in(int64 user_id, bool local, TimestampTz until, int64 session_id);
 extern void csm_session_sign_out(bool local);
 extern const char *csm_session_persona(void);	/* NULL: all personas */
+extern int64 csm_session_behalf(int64 user_id);	/* for whom that person acts, 0: himself */
+extern void csm_session_set_behalf(int64 behalf, int64 user_id);
 extern const char *csm_session_tenant_key(void);	/* NULL: not set */
 extern bool csm_session_staff_side(void);
 extern bool csm_is_restoring(void);
@@ -147,6 +151,7 @@ typedef enum CsmSignalKind
 	CSM_SIGNAL_TENANTS,
 	CSM_SIGNAL_CALENDAR,
 	CSM_SIGNAL_SLA,
+	CSM_SIGNAL_SESSION,
 	CSM_SIGNAL_KINDS
 } CsmSignalKind;
 
@@ -170,7 +175,9 @@ extern Oid	csm_owner_oid(bool missing_ok);
 extern CsmMap *csm_map_current(void);	/* NULL: nobody */
 extern uint64 csm_map_statement(void);	/* changes with person, snapshot and statement */
 extern CsmMap *csm_map_unnarrowed(void);	/* of all personas; may free the current one */
-extern int64 csm_map_user(const CsmMap *map);
+extern int64 csm_map_user(const CsmMap *map);	/* who acts */
+extern int64 csm_map_person(const CsmMap *map);	/* whose rights they are */
+extern int64 csm_behalf(void);	/* for whom the statement acts, 0: nobody else */
 extern int64 csm_map_tenant(const CsmMap *map);
 extern int64 csm_guest_tenant(void);
 extern int64 csm_only_tenant(int *count);

@@ -44,6 +44,7 @@ static const char *const action_names[CSM_ACTIONS] = {
 	[CSM_CASE_WORK] = "case_work",
 	[CSM_CONFIGURE] = "configure",
 	[CSM_ASSET_READ] = "asset_read",
+	[CSM_ACT_FOR] = "act_for",
 };
 
 int

@@ -196,6 +196,7 @@ csm_case_actors(const CsmCaseKeys *k)
 {
 	const CsmMap *map = csm_map_current();
 	int64		me;
+	int64		person;
 	uint32		actors = 0;
 
 	if (map == NULL)
@@ -203,14 +204,16 @@ csm_case_actors(const CsmCaseKeys *k)
 	if (!concerns(map, k))
 		return 0;
 	me = csm_map_user(map);
+	person = csm_map_person(map);
 
-	if (k->requester_id == me &&
-		csm_map_requester(map, me, k->branch, k->account_id, CSM_CASE_READ))
+	if (k->requester_id == person &&
+		csm_map_requester(map, person, k->branch, k->account_id, CSM_CASE_READ))
 		actors |= CSM_ACTOR_REQUESTER;
 	if (customer_permits(map, k, CSM_CASE_DECIDE))
 		actors |= CSM_ACTOR_CUSTOMER |
 			(k->counterparty_account_id != 0 ? CSM_ACTOR_CLAIMANT : 0) |
-			(k->requester_id != me && k->opened_by != me ? CSM_ACTOR_APPROVER : 0);
+			(k->requester_id != me && k->opened_by != me &&
+			 k->requester_id != person && k->opened_by != person ? CSM_ACTOR_APPROVER : 0);
 	if (counterparty_permits(map, k, CSM_CASE_DECIDE))
 		actors |= CSM_ACTOR_RESPONDENT;
 	if (csm_map_partner(map, k->partner_account_id, k->account_id, CSM_CASE_COMMENT) ||
@@ -246,7 +249,7 @@ csm_case_named_side(const CsmCaseKeys *k)
 {
 	const CsmMap *map = csm_map_unnarrowed();
 
-	if (map != NULL && (k->requester_id == csm_map_user(map) || k->opened_by == csm_map_user(map)))
+	if (map != NULL && (k->requester_id == csm_map_person(map) || k->opened_by == csm_map_person(map)))
 		return CSM_SIDE_CUSTOMER;
 	if (map != NULL && csm_map_counterparty_contact(map, k->counterparty_contact_id, CSM_CASE_READ))
 		return CSM_SIDE_COUNTERPARTY;

@@ -68,7 +68,7 @@ choose_branch(CsmCaseRow *row, const CsmMap *map)
 {
 	int64		tenant_id = csm_case_row_id(row, CASE_tenant_id);
 	int64		requester_id = csm_case_row_id(row, CASE_requester_id);
-	bool		own = map != NULL && requester_id == csm_map_user(map);
+	bool		own = map != NULL && requester_id == csm_map_person(map);
 	const char *persona = own ? csm_session_persona() : NULL;
 	const char *branch = NULL;
 	int64		contact_id = 0;
@@ -146,7 +146,7 @@ fill_requester(CsmCaseRow *row, const CsmMap *map)
 				 errmsg("a case without a requester cannot be opened"),
 				 errdetail("Nobody is signed in, so the case is opened by the system."),
 				 errhint("Give requester_id, the person for whom the case is.")));
-	csm_case_row_set(row, CASE_requester_id, Int64GetDatum(csm_map_user(map)));
+	csm_case_row_set(row, CASE_requester_id, Int64GetDatum(csm_map_person(map)));
 }
 
 /* States and times as the other system had them; the state must exist. */

@@ -182,6 +182,15 @@ put_author(EntryRow *row, int64 author_id)
 		row->nulls[place_of(row, "author_id")] = true;
 }
 
+static void
+put_behalf(EntryRow *row, int64 behalf)
+{
+	if (behalf != 0)
+		put(row, "on_behalf_of", Int64GetDatum(behalf));
+	else
+		row->nulls[place_of(row, "on_behalf_of")] = true;
+}
+
 static HeapTuple
 finish(const EntryRow *row)
 {
@@ -286,6 +295,7 @@ guard_entry(TriggerData *data)
 
 	put_text(&row, "branch", c.branch);
 	put_author(&row, author_id);
+	put_behalf(&row, map != NULL ? csm_behalf() : 0);
 	if (map != NULL || get_text(&row, "author_name") == NULL)
 		put_text(&row, "author_name", c.author_name ? c.author_name : "system");
 	put_text(&row, "side", csm_side_name(system ? CSM_SIDE_OPERATOR : csm_case_side(&c.keys)));

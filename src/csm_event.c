@@ -50,9 +50,10 @@ static void
 insert_by_statement(const Datum *row, const bool *isnull)
 {
 	static const char sql[] =
-		"INSERT INTO csm.events (id, tenant_id, case_id, kind, actor_id, audience, side, payload, created_at)"
-		" OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-	Oid			types[] = {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID};
+		"INSERT INTO csm.events"
+		" (id, tenant_id, case_id, kind, actor_id, audience, side, payload, created_at, position, on_behalf_of)"
+		" OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+	Oid			types[] = {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, INT8OID, INT8OID};
 	char		nulls[lengthof(types)];
 
 	for (int i = 0; i < (int) lengthof(types); i++)
@@ -70,9 +71,10 @@ static void
 emit(bool checked, int64 actor_id, int64 tenant_id, int64 case_id, const char *kind,
 	 const char *audience, const char *side, Datum payload)
 {
-	/* in the order of the columns of csm.events; the last is position */
-	Datum		row[10];
-	bool		isnull[10] = {false};
+	/* in the order of the columns of csm.events */
+	Datum		row[11];
+	bool		isnull[11] = {false};
+	int64		behalf = actor_id == 0 ? 0 : csm_behalf();
 
 	row[0] = Int64GetDatum(next_id());
 	row[1] = Int64GetDatum(tenant_id);
@@ -85,8 +87,10 @@ emit(bool checked, int64 actor_id, int64 tenant_id, int64 case_id, const char *k
 	isnull[6] = side == NULL;
 	row[7] = payload;
 	row[8] = TimestampTzGetDatum(GetCurrentTimestamp());
-	row[9] = (Datum) 0;
+	row[9] = (Datum) 0;			/* position */
 	isnull[9] = true;
+	row[10] = Int64GetDatum(behalf);
+	isnull[10] = behalf == 0;
 	if (checked || !csm_insert_row("events", lengthof(row), row, isnull))
 		insert_by_statement(row, isnull);
 

@@ -151,8 +151,8 @@ persona_of(uint32 through, CsmBranch branch)
 }
 
 /*
- * Whoever opens a case for somebody, or speaks for the customer without being
- * the requester, does so on the requester's behalf.
+ * Beside csm.on_behalf_of(): whoever opens a case for somebody, or speaks for
+ * the customer without being the requester, does so on the requester's behalf.
  */
 static void
 name_actor(CsmLink *link, const CsmJudged *judged, int64 me, bool opens)
@@ -165,7 +165,8 @@ name_actor(CsmLink *link, const CsmJudged *judged, int64 me, bool opens)
 	link->actor_id = me;
 	link->persona = persona_of(judged->through, judged->branch);
 	link->relation = judged->through ? csm_actor_names(judged->through) : NULL;
-	if (judged->requester_id != me && (opens || (judged->through & CUSTOMERS)))
+	link->on_behalf_of = csm_behalf();
+	if (link->on_behalf_of == 0 && judged->requester_id != me && (opens || (judged->through & CUSTOMERS)))
 		link->on_behalf_of = judged->requester_id;
 }
 

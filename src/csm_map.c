@@ -33,6 +33,7 @@
 #include "csm.h"
 #include "csm_compat.h"
 #include "csm_map.h"
+#include "csm_session_token.h"
 #include "csm_spi.h"
 
 /* What makes two calls belong to one statement of one person. */
@@ -56,6 +57,8 @@ static uint64 statements = 0;
 
 static dlist_head maps = DLIST_STATIC_INIT(maps);
 static MemoryContext maps_context = NULL;
+
+static const CsmLimit no_limit = {{CSM_ALL_ACTIONS, CSM_ALL_ACTIONS, CSM_ALL_ACTIONS}};
 
 /* Size class for which the cached plans of this session were made. */
 static int	planned_class = -1;
@@ -149,7 +152,7 @@ usable(const CsmMap *map, const StatementKey *key)
 
 /* The usable map of a person; out-of-date ones are dropped on the way. */
 static CsmMap *
-find_map(int64 user_id, bool staff_side, const char *persona, const StatementKey *key)
+find_map(int64 user_id, bool staff_side, const char *persona, const CsmLimit *limit, const StatementKey *key)
 {
 	dlist_mutable_iter iter;
 
@@ -158,7 +161,7 @@ find_map(int64 user_id, bool staff_side, const char *persona, const StatementKey
 		CsmMap	   *map = dlist_container(CsmMap, lru, iter.cur);
 
 		if (map->user_id != user_id || map->staff_side != staff_side ||
-			strcmp(map->persona, persona) != 0)
+			strcmp(map->persona, persona) != 0 || memcmp(&map->limit, limit, sizeof(CsmLimit)) != 0)
 			continue;
 		if (usable(map, key))
 		{
@@ -187,7 +190,7 @@ trim_maps(void)
 }
 
 static CsmMap *
-build_map(int64 user_id, bool staff_side, const char *persona, const StatementKey *key)
+build_map(int64 user_id, bool staff_side, const char *persona, const CsmLimit *limit, const StatementKey *key)
 {
 	MemoryContext context;
 	MemoryContext saved;
@@ -209,6 +212,7 @@ build_map(int64 user_id, bool staff_side, const char *persona, const StatementKe
 	map->user_id = user_id;
 	map->staff_side = staff_side;
 	strlcpy(map->persona, persona, sizeof(map->persona));
+	map->limit = *limit;
 	map->valid_from = key->started;
 	map->valid_until = DT_NOEND;
 	map->provisional = !csm_spi_latest();
@@ -229,11 +233,82 @@ build_map(int64 user_id, bool staff_side, const char *persona, const StatementKe
 	return map;
 }
 
+/* NULL: there is no such person, or he is disabled. */
 static CsmMap *
-find_or_build(const StatementKey *key, const char *persona)
+map_of(int64 user_id, bool staff_side, const char *persona, const CsmLimit *limit, const StatementKey *key)
 {
-	bool		staff_side;
+	CsmMap	   *map = find_map(user_id, staff_side, persona, limit, key);
+
+	if (map == NULL)
+		map = build_map(user_id, staff_side, persona, limit, key);
+	return map->somebody ? map : NULL;
+}
+
+/*
+ * Whoever acts for somebody has that person's rights as a customer, less what
+ * he could not do himself: a branch counts where he holds act_for in all of it,
+ * and an action where he holds that in all of the branch.  So the rights are
+ * part of both.  NULL, which is nobody, where he may not.
+ */
+static CsmMap *
+map_on_behalf(const CsmMap *own, int64 behalf, const StatementKey *key)
+{
+	int64		actor_id = own->user_id;
+	int64		tenant_id = own->tenant_id;
+	CsmLimit	limit;
+	CsmActionBits any = 0;
+	CsmMap	   *map;
+
+	for (int b = 0; b < CSM_BRANCHES; b++)
+	{
+		CsmActionBits bits = own->all[b];
+
+		limit.allowed[b] = (bits & CSM_BIT(CSM_ACT_FOR)) ? bits & ~CSM_BIT(CSM_ACT_FOR) : 0;
+		any |= limit.allowed[b];
+	}
+	if (any == 0)
+		return NULL;
+	map = map_of(behalf, false, "", &limit, key);
+	if (map == NULL || map->tenant_id != tenant_id)
+		return NULL;
+	map->actor_id = actor_id;
+	return map;
+}
+
+/*
+ * What the session leaves of the person's rights: an API key its actions and
+ * one persona, which the setting can narrow no further than to itself.  False
+ * where the session is gone, or nothing is left.
+ */
+static bool
+scope_of_session(CsmLimit *limit, const char **persona)
+{
+	int64		session_id = csm_session_id();
+	const CsmSession *session;
+
+	if (session_id == 0)
+		return true;
+	session = csm_session_standing(session_id);
+	if (session == NULL)
+		return false;
+	for (int b = 0; b < CSM_BRANCHES; b++)
+		limit->allowed[b] = session->actions;
+	if (session->persona[0] == '\0')
+		return true;
+	if ((*persona)[0] != '\0' && strcmp(*persona, session->persona) != 0)
+		return false;
+	*persona = session->persona;
+	return true;
+}
+
+/* narrowed: through which persona, and by which key, counts. */
+static CsmMap *
+find_or_build(const StatementKey *key, bool narrowed)
+{
+	const char *persona = csm_session_persona();
+	CsmLimit	limit = no_limit;
 	int64		user_id;
+	int64		behalf;
 	CsmMap	   *map;
 
 	/* Outside a transaction nothing can be read, and nobody asks. */
@@ -245,12 +320,21 @@ find_or_build(const StatementKey *key, const char *persona)
 	if (user_id == 0)
 		return NULL;
 
-	staff_side = csm_session_staff_side();
-	persona = persona ? persona : "";
-	map = find_map(user_id, staff_side, persona, key);
+	if (persona == NULL)
+		persona = "";
+	if (!scope_of_session(&limit, &persona))
+		return NULL;
+	if (!narrowed)
+	{
+		persona = "";
+		limit = no_limit;
+	}
+	map = map_of(user_id, csm_session_staff_side(), persona, &limit, key);
 	if (map == NULL)
-		map = build_map(user_id, staff_side, persona, key);
-	return map->somebody ? map : NULL;
+		return NULL;
+	map->actor_id = user_id;
+	behalf = csm_session_behalf(user_id);
+	return behalf == 0 ? map : map_on_behalf(map, behalf, key);
 }
 
 CsmMap *
@@ -263,7 +347,7 @@ csm_map_current(void)
 
 	current_known = false;
 	statement_key(&key);
-	current = find_or_build(&key, csm_session_persona());
+	current = find_or_build(&key, true);
 	current_key = key;
 	current_known = true;
 	statements++;
@@ -283,10 +367,10 @@ csm_map_unnarrowed(void)
 {
 	StatementKey key;
 
-	if (csm_session_persona() == NULL)
+	if (csm_session_persona() == NULL && csm_session_id() == 0)
 		return csm_map_current();
 	statement_key(&key);
-	return find_or_build(&key, NULL);
+	return find_or_build(&key, false);
 }
 
 /*
@@ -342,7 +426,21 @@ csm_map_person_changes(int64 user_id)
 int64
 csm_map_user(const CsmMap *map)
 {
+	return map->actor_id;
+}
+
+int64
+csm_map_person(const CsmMap *map)
+{
 	return map->user_id;
+}
+
+int64
+csm_behalf(void)
+{
+	const CsmMap *map = csm_map_current();
+
+	return map == NULL || map->user_id == map->actor_id ? 0 : map->user_id;
 }
 
 int64

@@ -105,6 +105,15 @@ typedef struct CsmKeyArray
 	int64	   *keys;			/* sorted; NULL until asked for */
 } CsmKeyArray;
 
+/*
+ * What an API key leaves of its person's rights, or what somebody may do on his
+ * behalf.
+ */
+typedef struct CsmLimit
+{
+	CsmActionBits allowed[CSM_BRANCHES];
+} CsmLimit;
+
 struct CsmMap
 {
 	dlist_node	lru;
@@ -114,6 +123,10 @@ struct CsmMap
 	int64		user_id;
 	bool		staff_side;
 	char		persona[NAMEDATALEN + 16];
+	CsmLimit	limit;
+
+	/* who acts: he himself, or in this statement somebody on his behalf */
+	int64		actor_id;
 
 	/* how long: statements in [valid_from, valid_until), unless suspect */
 	TimestampTz valid_from;

@@ -20,8 +20,8 @@ const char *const csm_reach_names[REACHES] = {
 	"own", "account", "subtree", "related", "team", "organization", "all"
 };
 
-/* case_work and configure are for staff, whatever a role's rows say. */
-#define STAFF_ONLY (CSM_BIT(CSM_CASE_WORK) | CSM_BIT(CSM_CONFIGURE))
+/* These are for staff, whatever a role's rows say. */
+#define STAFF_ONLY (CSM_BIT(CSM_CASE_WORK) | CSM_BIT(CSM_CONFIGURE) | CSM_BIT(CSM_ACT_FOR))
 
 int64
 csm_get_id(HeapTuple tuple, TupleDesc desc, int column)
@@ -224,6 +224,89 @@ load_roles(Loader *loader)
 		loader->consumer_bits = consumer->bits[REACH_OWN];
 }
 
+static void
+limit_keys(csm_key_hash *keys, const CsmActionBits *allowed)
+{
+	csm_key_iterator walk;
+	CsmKeyBits *entry;
+
+	csm_key_start_iterate(keys, &walk);
+	while ((entry = csm_key_iterate(keys, &walk)) != NULL)
+	{
+		for (int b = 0; b < CSM_BRANCHES; b++)
+			entry->bits[b] &= allowed[b];
+	}
+}
+
+static void
+limit_accounts(CsmMap *map, CsmActionBits allowed)
+{
+	csm_acc_iterator walk;
+	CsmAccount *account;
+
+	csm_acc_start_iterate(map->accounts, &walk);
+	while ((account = csm_acc_iterate(map->accounts, &walk)) != NULL)
+	{
+		account->bits &= allowed;
+		account->since_bits &= allowed;
+	}
+	for (int i = 0; i < map->nmore; i++)
+		map->more[i].since_bits &= allowed;
+	for (int i = 1; i <= map->npartners; i++)
+		map->partners[i].named_bits &= allowed;
+}
+
+/*
+ * What is not kept by branch holds in each of them: of it remains what is
+ * allowed in all that are left, and of what does not look at the branch at all
+ * (shares, links) what is allowed in all three.
+ */
+static void
+limit_map(CsmMap *map)
+{
+	const CsmActionBits *allowed = map->limit.allowed;
+	CsmActionBits left = CSM_ALL_ACTIONS;
+	CsmActionBits everywhere[CSM_BRANCHES];
+	CsmActionBits anywhere = 0;
+
+	everywhere[0] = CSM_ALL_ACTIONS;
+	for (int b = 0; b < CSM_BRANCHES; b++)
+	{
+		if (allowed[b] != 0)
+			left &= allowed[b];
+		everywhere[0] &= allowed[b];
+		anywhere |= allowed[b];
+		map->staff_own[b] &= allowed[b];
+		map->all[b] &= allowed[b];
+	}
+	for (int b = 1; b < CSM_BRANCHES; b++)
+		everywhere[b] = everywhere[0];
+	map->staff_any &= anywhere;
+	map->own_bits &= left;
+	map->consumer_bits &= allowed[CSM_B2C];
+	limit_accounts(map, allowed[CSM_B2B]);
+	limit_keys(map->persons, allowed);
+	limit_keys(map->households, allowed);
+	limit_keys(map->organizations, allowed);
+	limit_keys(map->team_accounts, allowed);
+	limit_keys(map->team_persons, allowed);
+	limit_keys(map->team_households, allowed);
+	limit_keys(map->shared_cases, everywhere);
+	limit_keys(map->assets, everywhere);
+	limit_keys(map->sold_products, everywhere);
+}
+
+static bool
+is_limited(const CsmMap *map)
+{
+	for (int b = 0; b < CSM_BRANCHES; b++)
+	{
+		if (map->limit.allowed[b] != CSM_ALL_ACTIONS)
+			return true;
+	}
+	return false;
+}
+
 /*
  * A narrowed persona keeps its own section and drops the others; a share with
  * the person himself stays with every persona but a staff one.
@@ -234,9 +317,10 @@ csm_map_load(CsmMap *map, TimestampTz now)
 	Loader		loader = {0};
 	const char *persona = map->persona;
 	bool		any = persona[0] == '\0';
-	bool		contact = any || strncmp(persona, "contact:", 8) == 0;
-	bool		consumer = any || strcmp(persona, "consumer") == 0;
-	bool		employee = any || strcmp(persona, "employee") == 0;
+	const CsmActionBits *allowed = map->limit.allowed;
+	bool		contact = (any || strncmp(persona, "contact:", 8) == 0) && allowed[CSM_B2B] != 0;
+	bool		consumer = (any || strcmp(persona, "consumer") == 0) && allowed[CSM_B2C] != 0;
+	bool		employee = (any || strcmp(persona, "employee") == 0) && allowed[CSM_INTERNAL] != 0;
 	bool		staff = any || strncmp(persona, "staff:", 6) == 0;
 
 	loader.map = map;
@@ -276,4 +360,6 @@ csm_map_load(CsmMap *map, TimestampTz now)
 		csm_load_staff(&loader);
 	if (!any && !contact && !consumer && !employee)
 		map->own_bits = 0;
+	if (is_limited(map))
+		limit_map(map);
 }

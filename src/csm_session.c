@@ -79,6 +79,7 @@ uint64		csm_session_generation = 0;
 static char *user_id_setting = NULL;
 static char *tenant_setting = NULL;
 static char *persona_setting = NULL;
+static char *behalf_setting = NULL;
 static int	restoring_setting = CSM_RESTORING_AUTO;
 static bool allow_drop = false;
 
@@ -90,6 +91,9 @@ static bool defining = false;
 
 /* What csm_session_sign_in() is about to set; NULL at any other time. */
 static const CsmClaim *proven = NULL;
+
+/* csm.on_behalf_of is being set by the function of that name. */
+static bool behalf_asked = false;
 
 /* The empty string is nobody; in a worker the leader's stamp follows. */
 static bool
@@ -232,6 +236,19 @@ check_persona(char **newval, void **extra, GucSource source)
 	return false;
 }
 
+/*
+ * "<for whom>@<who acts>", by the function alone.  Whether he may is asked
+ * where the rights are put together, in every statement (csm_map.c).
+ */
+static bool
+check_behalf(char **newval, void **extra, GucSource source)
+{
+	if (*newval == NULL || (*newval)[0] == '\0' || behalf_asked || IsParallelWorker())
+		return true;
+	GUC_check_errdetail("It is set by csm.on_behalf_of() only.");
+	return false;
+}
+
 static void
 assign_generation(const char *newval, void *extra)
 {
@@ -260,6 +277,12 @@ csm_session_init(void)
 							   NULL,
 							   &persona_setting, NULL, PGC_USERSET, GUC_NOT_IN_SAMPLE,
 							   check_persona, assign_generation, NULL);
+	DefineCustomStringVariable("csm.on_behalf_of",
+							   "For whom the transaction acts; set by csm.on_behalf_of().",
+							   NULL,
+							   &behalf_setting, NULL, PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   check_behalf, assign_generation, NULL);
 	DefineCustomBoolVariable("csm.importing",
 							 "Takes states and times of cases as given.",
 							 "For loading history from another system; events and notifications are not made.",
@@ -342,6 +365,40 @@ csm_session_sign_in(int64 user_id, bool local, TimestampTz until, int64 session_
 	PG_FINALLY();
 	{
 		proven = NULL;
+	}
+	PG_END_TRY();
+}
+
+/* Asked for by another person, earlier in the transaction, it does not count. */
+int64
+csm_session_behalf(int64 user_id)
+{
+	int64		behalf;
+	char	   *rest;
+
+	if (behalf_setting == NULL || behalf_setting[0] == '\0')
+		return 0;
+	behalf = strtoi64(behalf_setting, &rest, 10);
+	return *rest == '@' && strtoi64(rest + 1, NULL, 10) == user_id ? behalf : 0;
+}
+
+/* Until the end of the transaction; behalf 0 lifts it. */
+void
+csm_session_set_behalf(int64 behalf, int64 user_id)
+{
+	char		value[64] = "";
+
+	if (behalf != 0)
+		snprintf(value, sizeof(value), INT64_FORMAT "@" INT64_FORMAT, behalf, user_id);
+	PG_TRY();
+	{
+		behalf_asked = true;
+		(void) set_config_option("csm.on_behalf_of", value, PGC_SUSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+	}
+	PG_FINALLY();
+	{
+		behalf_asked = false;
 	}
 	PG_END_TRY();
 }

@@ -2,10 +2,11 @@
  * csm_sign_in.c
  *	  csm.sign_in(): from a token to a person.
  *
- * An ID token is judged by the providers of the visitor's tenant: what they
- * demand, their keys and who their subjects are stand in tables.  A refusal is
- * a row that says no more than that; the reason goes to the audit log.  It
- * leaves nobody signed in, whoever was before.
+ * What csm issued itself is looked up (csm_session_token.c).  An ID token is
+ * judged by the providers of the visitor's tenant: what they demand, their keys
+ * and who their subjects are stand in tables.  A refusal is a row that says no
+ * more than that; the reason goes to the audit log.  It leaves nobody signed in,
+ * whoever was before.
  */
 #include "postgres.h"
 
@@ -20,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "csm.h"
+#include "csm_session_token.h"
 #include "csm_spi.h"
 #include "csm_token.h"
 
@@ -294,6 +296,33 @@ record_refusal(const Attempt *attempt)
 	csm_spi_write(sql, 4, types, values, nulls, NULL, NULL);
 }
 
+/* An ID token has dots; what csm issued has none. */
+static bool
+is_id_token(const text *token)
+{
+	return memchr(VARDATA_ANY(token), '.', VARSIZE_ANY_EXHDR(token)) != NULL;
+}
+
+/* NULL when the person is signed in. */
+static const char *
+sign_in(const text *token, const char *nonce, bool local, Attempt *attempt)
+{
+	const char *refusal;
+
+	if (is_id_token(token))
+	{
+		refusal = judge_id_token(token, nonce, attempt);
+		if (refusal == NULL)
+			csm_session_sign_in(attempt->user_id, local, attempt->until, 0);
+		return refusal;
+	}
+	attempt->user_id = csm_session_sign_in_by_token(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), local);
+	if (attempt->user_id != 0)
+		return NULL;
+	attempt->tenant_id = csm_guest_tenant();
+	return "session";
+}
+
 PG_FUNCTION_INFO_V1(csm_sign_in);
 
 /* csm.sign_in(token, local, nonce): status, user_id */
@@ -310,10 +339,8 @@ csm_sign_in(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "csm.sign_in() does not return a row");
 	attempt.refusal = PG_ARGISNULL(0) ? "malformed"
-		: judge_id_token(PG_GETARG_TEXT_PP(0), nonce, &attempt);
-	if (attempt.refusal == NULL)
-		csm_session_sign_in(attempt.user_id, local, attempt.until, 0);
-	else
+		: sign_in(PG_GETARG_TEXT_PP(0), nonce, local, &attempt);
+	if (attempt.refusal != NULL)
 	{
 		csm_session_sign_out(local);
 		record_refusal(&attempt);

@@ -53,6 +53,7 @@ static const char *const kind_names[CSM_SIGNAL_KINDS] = {
 	[CSM_SIGNAL_TENANTS] = "tenants",
 	[CSM_SIGNAL_CALENDAR] = "calendar",
 	[CSM_SIGNAL_SLA] = "sla",
+	[CSM_SIGNAL_SESSION] = "session",
 };
 
 static void

@@ -80,7 +80,7 @@ CREATE TABLE csm.role_permissions (
     CONSTRAINT role_permissions_action_check CHECK (action IN (
         'case_read', 'case_comment', 'case_create', 'case_decide', 'contact_read', 'contact_manage',
         'product_read', 'product_manage', 'entitlement_read', 'account_manage', 'person_manage',
-        'case_work', 'configure')),
+        'case_work', 'configure', 'act_for')),
     CONSTRAINT role_permissions_reach_check CHECK (reach IN (
         'own', 'account', 'subtree', 'related', 'team', 'organization', 'all'))
 );
@@ -97,7 +97,7 @@ GRANT INSERT, UPDATE, DELETE ON csm.role_permissions TO csm_admin;
 COMMENT ON TABLE csm.role_permissions IS 'What a role may do, and how far it reaches; the rules V1 to V9 are compiled from these rows';
 COMMENT ON COLUMN csm.role_permissions.tenant_id IS 'Tenant of the row';
 COMMENT ON COLUMN csm.role_permissions.role IS 'Role that gets the permission';
-COMMENT ON COLUMN csm.role_permissions.action IS 'Action; case_work (staff: take, answer, work notes, plain UPDATE) and configure (administration) are for staff roles only';
+COMMENT ON COLUMN csm.role_permissions.action IS 'Action; case_work (staff: take, answer, work notes, plain UPDATE), configure (administration) and act_for (csm.on_behalf_of(); shipped with no role) are for staff roles only';
 COMMENT ON COLUMN csm.role_permissions.reach IS 'own; account, subtree, related (contacts); team, organization, all (staff). A reach that does not fit the kind of the role gives nothing';
 COMMENT ON POLICY role_permissions_select ON csm.role_permissions IS 'Everyone signed in reads the permissions of his tenant';
 COMMENT ON POLICY role_permissions_write ON csm.role_permissions IS 'Administrators keep the permissions';

@@ -155,6 +155,7 @@ CREATE TABLE csm.case_entries (
     body text NOT NULL,
     idempotency_key text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    on_behalf_of bigint,
     CONSTRAINT case_entries_pkey PRIMARY KEY (id, tenant_id),
     CONSTRAINT case_entries_case_fkey FOREIGN KEY (case_id, tenant_id) REFERENCES csm.cases (id, tenant_id),
     CONSTRAINT case_entries_author_fkey FOREIGN KEY (author_id, tenant_id) REFERENCES csm.users (id, tenant_id),
@@ -262,6 +263,7 @@ COMMENT ON COLUMN csm.case_entries.visibility IS 'shared: all who see the case; 
 COMMENT ON COLUMN csm.case_entries.side IS 'Side of the author: customer, counterparty or operator';
 COMMENT ON COLUMN csm.case_entries.body IS 'Text, up to 100,000 characters';
 COMMENT ON COLUMN csm.case_entries.idempotency_key IS 'Given by the client; the same author and key on a case return the first entry';
+COMMENT ON COLUMN csm.case_entries.on_behalf_of IS 'For whom the author acted by csm.on_behalf_of() (csm.users.id, no foreign key); NULL for himself';
 COMMENT ON COLUMN csm.case_entries.created_at IS 'When it was written';
 COMMENT ON TABLE csm.case_internal IS 'Fields of a case that only staff who work on it may read';
 COMMENT ON COLUMN csm.case_internal.case_id IS 'The case';

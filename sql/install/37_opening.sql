@@ -6,10 +6,11 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    me CONSTANT bigint := csm.current_user_id();
+    -- for whom he acts, if he does (csm.on_behalf_of())
+    me CONSTANT bigint := csm_private.person_id();
     at_time CONSTANT timestamptz := statement_timestamp();
 BEGIN
-    IF me IS NULL OR c.opened_by IS DISTINCT FROM me THEN
+    IF me IS NULL OR c.opened_by IS DISTINCT FROM csm.current_user_id() THEN
         RETURN false;
     END IF;
     IF c.branch = 'b2b' THEN

@@ -18,6 +18,7 @@ CREATE TABLE csm.events (
     payload jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     position bigint,
+    on_behalf_of bigint,
     CONSTRAINT events_pkey PRIMARY KEY (id, tenant_id),
     CONSTRAINT events_case_fkey FOREIGN KEY (case_id, tenant_id) REFERENCES csm.cases (id, tenant_id),
     CONSTRAINT events_kind_check CHECK (kind ~ '^[a-z][a-z_]{0,39}$'),
@@ -37,6 +38,7 @@ COMMENT ON COLUMN csm.events.tenant_id IS 'Tenant of the row';
 COMMENT ON COLUMN csm.events.case_id IS 'The case';
 COMMENT ON COLUMN csm.events.kind IS 'What happened: opened, state_changed, resolved, reopened, closed, assigned, priority_changed, commented, and what further modules add';
 COMMENT ON COLUMN csm.events.actor_id IS 'Person who did it (csm.users.id, no foreign key); NULL for the system';
+COMMENT ON COLUMN csm.events.on_behalf_of IS 'For whom he acted by csm.on_behalf_of() (csm.users.id, no foreign key); NULL for himself';
 COMMENT ON COLUMN csm.events.audience IS 'shared: who sees the case; internal: staff who work on it; private: one side and staff who work on it';
 COMMENT ON COLUMN csm.events.side IS 'Side of a private event: customer, counterparty or operator; NULL for the others';
 COMMENT ON COLUMN csm.events.payload IS 'Keys and values of the change, a JSON object without free text; README lists them by kind';

@@ -394,4 +394,4 @@ ALTER FUNCTION csm.sign_in(text, boolean, text) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm.sign_in(text, boolean, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION csm.sign_in(text, boolean, text) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
 COMMENT ON FUNCTION csm.sign_in(text, boolean, text) IS
-'Signs in with an ID token of a provider of the visitor''s tenant (csm.tenant): for the transaction, or with local false for the session until the token ends. nonce: the one that the portal sent with its request, if it did. status is signed_in, or refused, which leaves nobody signed in and says no more; csm.audit_log has the reason. Raises nothing for what a token may contain';
+'Signs in with the token of a session or API key that csm issued, or an ID token of a provider of the visitor''s tenant (csm.tenant): for the transaction, or with local false for the connection until the token ends. nonce: the one that the portal sent with its request, if it did. status is signed_in, or refused, which leaves nobody signed in and says no more; csm.audit_log has the reason. Raises nothing for what a token may contain';

@@ -178,6 +178,7 @@ BEGIN
     ON CONFLICT ON CONSTRAINT passwords_pkey DO UPDATE
         SET hash = excluded.hash, must_change = excluded.must_change, changed_at = clock_timestamp();
     DELETE FROM csm.password_resets r WHERE r.user_id = set_password.user_id AND r.tenant_id = set_password.tenant_id;
+    PERFORM csm_private.end_sessions(set_password.user_id, set_password.tenant_id, false);
 END $$;
 COMMENT ON FUNCTION csm_private.set_password(bigint, bigint, text, boolean) IS
 'Stores the password of a person; asks nothing, tokens of resets end. The caller has looked at csm_private.password_fault()';

@@ -71,6 +71,7 @@ INSERT INTO matrix VALUES
     ('csm.case_children', '', '', 's', '', ''),
     ('csm.major_changes', '', '', 's', '', ''),
     ('csm.audit_log', '', 's', 's', '', 's'),
+    ('csm.sessions', '', 's', 's', '', 's'),
     ('csm.identity_providers', '', '', '', '', 'sIUd'),
     ('csm.identity_provider_keys', '', '', '', '', 's'),
     ('csm.external_identities', '', 's', 's', '', 'sId'),
@@ -158,7 +159,7 @@ SELECT is_empty($$ SELECT p.oid::regprocedure, r FROM pg_proc p JOIN pg_namespac
                                            'like_pattern', 'open_case_row', 'begin_open', 'end_open',
                                            'is_staff', 'may_order',
                                            'share_case_row', 'open_follow_up_row', 'link_follow_up', 'render_template_text', 'template_values',
-                                           'may_link', 'may_authorize', 'manages_item', 'case_staff_reads', 'sla_business', 'sla_condition') $$,
+                                           'may_link', 'may_authorize', 'manages_item', 'case_staff_reads', 'sla_business', 'sla_condition', 'administers') $$,
                 'privileges: no more of csm_private can be called than policies call');
 SELECT is_empty($$ SELECT r.rolname FROM pg_roles r WHERE r.rolname IN ('csm_owner', 'csm_guest', 'csm_portal', 'csm_agent', 'csm_reporter', 'csm_admin')
                      AND (r.rolsuper OR r.rolbypassrls OR r.rolcanlogin OR r.rolcreaterole) $$,

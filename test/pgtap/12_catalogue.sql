@@ -167,6 +167,9 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.register_contact(text,text,text,text,text,text,text)'), ('csm.confirm_registration(text,text)'), ('csm.accept_invitation(text,text)'),
                        ('csm.approve_registration(bigint,text)'), ('csm.reject_registration(bigint,text)'), ('csm.assign_registration(bigint,bigint)'),
                        ('csm.invite_contact(bigint,text,text,text,text)'), ('csm.rotate_registration_code(bigint,boolean)'),
+                       ('csm.start_session(text)'), ('csm.create_api_key(text,text,text[],timestamp with time zone)'),
+                       ('csm.revoke_session(bigint)'), ('csm.revoke_all_sessions(bigint,boolean)'), ('csm_private.administers(bigint,bigint)'),
+                       ('csm.on_behalf_of(bigint)'), ('csm.upsert_users(jsonb,boolean)'),
                        ('csm.next_mail(integer,interval)'), ('csm.acknowledge_mail(bigint[])')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
 
 -- Privileges
