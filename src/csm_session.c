@@ -346,6 +346,34 @@ csm_session_id(void)
 }
 
 /*
+ * Sets the claim.  The server refuses the setting inside SECURITY DEFINER
+ * functions, so that nobody's function can act with another's identity; csm's
+ * own, which have checked a proof, may.  In a security-restricted operation it
+ * stays refused.
+ */
+static void
+set_claim(const char *value, const CsmClaim *claimed, bool local)
+{
+	Oid			user;
+	int			context;
+
+	GetUserIdAndSecContext(&user, &context);
+	PG_TRY();
+	{
+		proven = claimed;
+		SetUserIdAndSecContext(user, context & ~SECURITY_LOCAL_USERID_CHANGE);
+		(void) set_config_option("csm.user_id", value, PGC_SUSET, PGC_S_SESSION,
+								 local ? GUC_ACTION_LOCAL : GUC_ACTION_SET, true, 0, false);
+	}
+	PG_FINALLY();
+	{
+		proven = NULL;
+		SetUserIdAndSecContext(user, context);
+	}
+	PG_END_TRY();
+}
+
+/*
  * Signs a person in who proved who he is: for the transaction, or for the
  * session; until that time, DT_NOEND for no end.  Rolls back as any setting.
  */
@@ -356,17 +384,14 @@ csm_session_sign_in(int64 user_id, bool local, TimestampTz until, int64 session_
 	char		value[32];
 
 	snprintf(value, sizeof(value), INT64_FORMAT, user_id);
-	PG_TRY();
-	{
-		proven = &signed_in;
-		(void) set_config_option("csm.user_id", value, PGC_SUSET, PGC_S_SESSION,
-								 local ? GUC_ACTION_LOCAL : GUC_ACTION_SET, true, 0, false);
-	}
-	PG_FINALLY();
-	{
-		proven = NULL;
-	}
-	PG_END_TRY();
+	set_claim(value, &signed_in, local);
+}
+
+/* Nobody, with no fallback to the login. */
+void
+csm_session_sign_out(bool local)
+{
+	set_claim("", NULL, local);
 }
 
 /* Asked for by another person, earlier in the transaction, it does not count. */
@@ -456,14 +481,6 @@ Datum
 csm_restoring(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(csm_is_restoring());
-}
-
-/* Nobody, with no fallback to the login. */
-void
-csm_session_sign_out(bool local)
-{
-	(void) set_config_option("csm.user_id", "", PGC_SUSET, PGC_S_SESSION,
-							 local ? GUC_ACTION_LOCAL : GUC_ACTION_SET, true, 0, false);
 }
 
 PG_FUNCTION_INFO_V1(csm_sign_in_as);

@@ -139,38 +139,38 @@ candidates_for(const CsmToken *token, int64 tenant_id)
 /*
  * The one key that the token may be signed with.  A token that names none is
  * accepted where its provider has a single key for its algorithm: trying them
- * all would let the token choose.
+ * all would let the token choose.  Of a token for nobody here the signature is
+ * looked at all the same, so that the audit log tells a forged one from one
+ * that went to the wrong door.
  */
 static const Candidate *
 choose(const CsmToken *token, List *candidates, const char **refusal)
 {
 	const Candidate *chosen = NULL;
+	bool		for_us = false;
 	ListCell   *cell;
 
-	*refusal = candidates == NIL ? "unknown_provider" : "audience";
+	*refusal = candidates == NIL ? "unknown_provider" : "unknown_key";
 	foreach(cell, candidates)
 	{
 		const Candidate *c = lfirst(cell);
+		bool		fits = csm_token_is_for(token, c->rules.audience);
 
-		if (!csm_token_is_for(token, c->rules.audience))
+		if (c->key_id == 0 || fits < for_us)
 			continue;
-		if (c->key_id == 0)
-			*refusal = "unknown_key";
-		else if (!c->allowed)
+		if (!c->allowed)
 		{
-			if (chosen == NULL)
-				*refusal = "algorithm";
+			*refusal = "algorithm";
+			continue;
 		}
-		else if (chosen != NULL)
+		if (chosen != NULL && fits && for_us)
 		{
 			*refusal = "ambiguous_key";
 			return NULL;
 		}
-		else
-			chosen = c;
+		chosen = c;
+		for_us = fits;
 	}
-	if (chosen != NULL)
-		*refusal = NULL;
 	return chosen;
 }
 

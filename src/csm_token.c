@@ -133,11 +133,7 @@ csm_token_open(const char *compact, size_t length, const char **reason)
 
 	token->jws = cjose_jws_import(compact, length, &error);
 	if (token->jws == NULL)
-	{
-		/* the library knows neither "none" nor what it cannot verify */
-		*reason = error.code == CJOSE_ERR_INVALID_ARG ? "malformed_or_algorithm" : "malformed";
 		return NULL;
-	}
 	token->header = (json_t *) cjose_jws_get_protected(token->jws);
 	if (!json_is_object(token->header) || !cjose_jws_get_plaintext(token->jws, &payload, &payload_length, &error))
 		return NULL;
