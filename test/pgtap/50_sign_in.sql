@@ -85,13 +85,13 @@ INSERT INTO small.refused VALUES
     ('HS256 with PEM', 'algorithm'), ('HS256 with PEM without end', 'algorithm'), ('HS256 with modulus', 'algorithm'), ('HS256 with JWK', 'algorithm'),
     ('crit', 'critical_header'), ('crit b64', 'critical_header'), ('crit empty', 'critical_header'), ('crit null', 'critical_header'),
     ('JWE', 'malformed'), ('two parts', 'malformed'), ('four parts', 'malformed'), ('empty parts', 'malformed'), ('empty payload', 'malformed'),
-    ('padding', 'malformed'), ('blank', 'malformed'), ('base64 not for URLs', 'malformed'), ('word', 'malformed'), ('JSON serialization', 'malformed'),
+    ('padding', 'malformed'), ('blank', 'malformed'), ('base64 not for URLs', 'malformed'), ('word', 'session'), ('JSON serialization', 'session'),
     ('payload no JSON', 'malformed'), ('payload array', 'malformed'), ('payload empty object', 'unknown_provider'), ('payload with NUL', 'malformed'),
     ('payload no UTF-8', 'malformed'), ('payload trailing', 'malformed'), ('claim twice', 'malformed'), ('payload deep', 'malformed'),
     ('header no JSON', 'malformed'), ('header array', 'malformed'), ('huge', 'too_large'), ('surrogates', 'malformed'),
     ('RFC 7519 3.1', 'unknown_provider'), ('RFC 7519 6.1', 'malformed');
 SELECT is(small.signs_in(name), 'refused: ' || reason, 'A35 refused: ' || name) FROM small.refused ORDER BY name COLLATE "C";
-SELECT is(small.signs_in('null', NULL, ''), 'refused: malformed', 'A35 refused: the empty text');
+SELECT is(small.signs_in('null', NULL, ''), 'refused: session', 'A35 refused: the empty text');
 SELECT is((SELECT status || coalesce(user_id::text, '') FROM csm.sign_in(NULL)), 'refused', 'A35 refused: NULL');
 SELECT is(small.signs_in('garbage', NULL, repeat('A', 16000) || '.' || repeat('A', 100) || '.A-_9'), 'refused: malformed', 'A35 refused: much of nothing');
 SELECT is(count(*), 0::bigint, 'A35 no person came of all that') FROM csm.users WHERE display_name IN ('root', '7') OR email LIKE '%root%';
