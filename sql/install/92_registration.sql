@@ -296,6 +296,24 @@ COMMENT ON FUNCTION csm_private.may_assign_role(bigint, text) IS
 
 -- Helpers ------------------------------------------------------------------
 
+-- One plain address, and nothing that a header or an envelope would read
+-- otherwise; as the CHECK of csm.outbox.
+CREATE FUNCTION csm_private.is_address(email text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN length(email) <= 320
+    AND btrim(email) ~ '^[^@[:space:][:cntrl:],;:<>()"\\[\]]+@[^@[:space:][:cntrl:],;:<>()"\\[\]]+$';
+COMMENT ON FUNCTION csm_private.is_address(text) IS 'Whether mail can be sent there; NULL for NULL';
+
+CREATE FUNCTION csm_private.is_name(display_name text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN btrim(display_name) <> '' AND length(display_name) <= 200 AND display_name !~ '[[:cntrl:]]';
+COMMENT ON FUNCTION csm_private.is_name(text) IS 'Whether it can be a person''s name; NULL for NULL';
+
+CREATE FUNCTION csm_private.is_language(language text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN length(language) <= 35 AND language ~ '^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$';
+COMMENT ON FUNCTION csm_private.is_language(text) IS 'Whether it is a language tag as csm.users takes it; NULL for NULL';
+
 CREATE FUNCTION csm_private.code_hash(tenant_id bigint, code text) RETURNS bytea
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN sha256(convert_to(tenant_id || ' ' || translate(upper(code), 'OIL -', '011'), 'UTF8'));

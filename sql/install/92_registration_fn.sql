@@ -1,7 +1,27 @@
 -- Registering, confirming, deciding, inviting: what people call.
 --
--- What a visitor calls answers with one row, accepted or refused, and raises
--- nothing. Rates are counted whether or not he commits.
+-- What is refused is answered by a status, so that the refusal stands in the
+-- audit log: an error would take it back. It says no more than that; the log has
+-- the reason. Rates are counted whether or not the caller commits.
+
+CREATE FUNCTION csm_private.refuse_registration(tenant_id bigint, what text, reason text,
+    account_id bigint DEFAULT NULL, role text DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    me CONSTANT bigint := csm.current_user_id();
+BEGIN
+    IF csm_private.attempt('registration refusal', coalesce(tenant_id, 0) || ' ' || coalesce(me, 0), 1000, '1 hour') THEN
+        -- what somebody tried elsewhere is no business of an account that he named
+        PERFORM csm_private.audit('registration_refused', me, NULL,
+            (SELECT a.id FROM csm.accounts a WHERE a.id = refuse_registration.account_id AND csm_private.manages_contacts(a.id)),
+            jsonb_strip_nulls(jsonb_build_object('function', what, 'reason', reason, 'role', left(role, 63), 'account_id', account_id)), tenant_id);
+    END IF;
+    RETURN 'refused';
+END $$;
+COMMENT ON FUNCTION csm_private.refuse_registration(bigint, text, text, bigint, text) IS
+'Records why something was refused, at most a thousand times an hour for each person and for visitors together, and returns refused';
 
 -- Everything is done the same way whoever the address belongs to; the code is
 -- looked up always, and what came of it is told to nobody but those who decide.
@@ -14,23 +34,28 @@ DECLARE
     tenant CONSTANT bigint := coalesce(csm.guest_tenant_id(), csm.current_tenant_id());
     caller CONSTANT text := left(csm_private.source_of(source), 200);
     settings jsonb;
+    reason text;
     r csm.registrations;
     until timestamptz;
 BEGIN
     SELECT t.settings INTO settings FROM csm.tenants t WHERE t.id = tenant AND t.enabled;
-    IF NOT FOUND OR settings->'registration'->>(kind || 's') = 'false'
-       OR email IS NULL OR length(email) > 320
-       OR btrim(email) !~ '^[^@[:space:][:cntrl:],;:<>()"\\[\]]+@[^@[:space:][:cntrl:],;:<>()"\\[\]]+$'
-       OR display_name IS NULL OR btrim(display_name) = '' OR length(display_name) > 200 OR display_name ~ '[[:cntrl:]]'
-       OR language IS NULL OR length(language) > 35 OR language !~ '^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$'
-       OR length(terms) > 200 OR length(code) > 100
-       OR settings->'registration'->>'terms' <> coalesce(terms, '')
-       OR NOT csm_private.attempt('registration', tenant || ' ' || caller,
-                                  csm_private.registration_setting(settings, 'per_source'), '1 hour')
-       OR NOT csm_private.captcha_passed(tenant, captcha, caller)
-       OR NOT csm_private.attempt('registration mail', tenant || ' ' || lower(btrim(email)),
-                                  csm_private.registration_setting(settings, 'per_email'), '1 day') THEN
+    IF NOT FOUND THEN
         RETURN 'refused';
+    END IF;
+    reason := CASE
+        WHEN settings->'registration'->>(kind || 's') = 'false' THEN 'closed'
+        WHEN csm_private.is_address(email) IS NOT TRUE THEN 'email'
+        WHEN csm_private.is_name(display_name) IS NOT TRUE THEN 'display_name'
+        WHEN csm_private.is_language(language) IS NOT TRUE THEN 'language'
+        WHEN length(terms) > 200 OR settings->'registration'->>'terms' <> coalesce(terms, '') THEN 'terms'
+        WHEN length(code) > 100 THEN 'code'
+        WHEN NOT csm_private.attempt('registration', tenant || ' ' || caller,
+                                     csm_private.registration_setting(settings, 'per_source'), '1 hour') THEN 'source_limit'
+        WHEN NOT csm_private.captcha_passed(tenant, captcha, caller) THEN 'captcha'
+        WHEN NOT csm_private.attempt('registration mail', tenant || ' ' || lower(btrim(email)),
+                                     csm_private.registration_setting(settings, 'per_email'), '1 day') THEN 'address_limit' END;
+    IF reason IS NOT NULL THEN
+        RETURN csm_private.refuse_registration(tenant, 'register_' || kind, reason);
     END IF;
     IF code IS NOT NULL THEN
         SELECT c.account_id, 'code' INTO r.account_id, r.route
@@ -80,7 +105,7 @@ DECLARE
     r csm.registrations := csm_private.claim_registration(token, 'confirm');
 BEGIN
     IF r.id IS NULL THEN
-        status := 'refused';
+        status := csm_private.refuse_registration(csm.guest_tenant_id(), 'confirm_registration', 'token');
         RETURN;
     END IF;
     r.confirmed_at := clock_timestamp();
@@ -91,7 +116,8 @@ BEGIN
     END IF;
     status := csm_private.first_password_fault(r, password);
     IF status IS NULL THEN
-        status := CASE WHEN csm_private.complete_registration(r, password) THEN 'confirmed' ELSE 'refused' END;
+        status := CASE WHEN csm_private.complete_registration(r, password) THEN 'confirmed'
+                       ELSE csm_private.refuse_registration(r.tenant_id, 'confirm_registration', 'disabled') END;
     END IF;
 END $$;
 COMMENT ON FUNCTION csm.confirm_registration(text, text) IS
@@ -105,7 +131,8 @@ DECLARE
     r csm.registrations := csm_private.claim_registration(token, 'invite');
 BEGIN
     IF r.id IS NULL OR NOT EXISTS (SELECT FROM csm.accounts a WHERE a.id = r.account_id AND a.tenant_id = r.tenant_id AND a.active) THEN
-        status := 'refused';
+        status := csm_private.refuse_registration(coalesce(r.tenant_id, csm.guest_tenant_id()), 'accept_invitation',
+                                                  CASE WHEN r.id IS NULL THEN 'token' ELSE 'account' END);
         RETURN;
     END IF;
     r.confirmed_at := clock_timestamp();
@@ -117,7 +144,8 @@ BEGIN
     END IF;
     status := csm_private.first_password_fault(r, password);
     IF status IS NULL THEN
-        status := CASE WHEN csm_private.complete_registration(r, password) THEN 'accepted' ELSE 'refused' END;
+        status := CASE WHEN csm_private.complete_registration(r, password) THEN 'accepted'
+                       ELSE csm_private.refuse_registration(r.tenant_id, 'accept_invitation', 'disabled') END;
     END IF;
 END $$;
 COMMENT ON FUNCTION csm.accept_invitation(text, text) IS
@@ -135,17 +163,16 @@ BEGIN
     SELECT x.* INTO r FROM csm.registrations x
     WHERE x.id = claim_decision.registration_id AND x.tenant_id = csm.current_tenant_id()
       AND x.kind <> 'consumer' AND (x.confirmed_at IS NOT NULL OR x.kind = 'invitation');
-    IF NOT FOUND OR coalesce(NOT csm_private.manages_contacts(r.account_id), true)
+    IF NOT FOUND OR csm_private.manages_contacts(r.account_id) IS NOT TRUE
        AND csm.all_in(r.tenant_id, 'b2b', 'account_manage') IS NOT TRUE THEN
-        RAISE EXCEPTION 'there is no registration % for you to decide', coalesce(claim_decision.registration_id::text, 'NULL')
-            USING ERRCODE = '42501', HINT = 'One that you may not see is reported in the same way.';
+        RETURN NULL;
     END IF;
     RETURN csm_private.lock_registration(r);
 END $$;
 COMMENT ON FUNCTION csm_private.claim_decision(bigint) IS
-'A proven request of a contact, or an invitation, that the caller may decide, its row locked; 42501 for a missing and a hidden one';
+'A proven request of a contact, or an invitation, that the caller may decide, its row locked; NULL for a missing and a hidden one';
 
-CREATE FUNCTION csm.approve_registration(registration_id bigint, role text DEFAULT 'customer') RETURNS csm.registrations
+CREATE FUNCTION csm.approve_registration(registration_id bigint, role text DEFAULT 'customer', OUT status text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -154,16 +181,20 @@ DECLARE
     wanted CONSTANT text := coalesce(r.role, approve_registration.role);
     person csm.users;
 BEGIN
-    IF r.state IN ('approved', 'no_longer_required') THEN
-        RETURN r;
+    IF r.id IS NULL THEN
+        status := csm_private.refuse_registration(csm.current_tenant_id(), 'approve_registration', 'registration');
+        RETURN;
+    ELSIF r.state IN ('approved', 'no_longer_required') THEN
+        status := r.state;
+        RETURN;
     ELSIF r.state <> 'requested' THEN
         RAISE EXCEPTION 'registration % cannot be approved', r.id USING ERRCODE = '55000',
             DETAIL = format('Its state is %s.', r.state),
             HINT = CASE r.state WHEN 'pending' THEN 'Staff first say which account it is for: csm.assign_registration().'
                                 ELSE 'What was decided stays so.' END;
     ELSIF NOT csm_private.may_assign_role(r.account_id, wanted) THEN
-        RAISE EXCEPTION 'role "%" is not yours to give', wanted USING ERRCODE = '42501',
-            HINT = 'Choose one of the assignable roles that permits no more than your own.';
+        status := csm_private.refuse_registration(r.tenant_id, 'approve_registration', 'role', r.account_id, wanted);
+        RETURN;
     END IF;
     r.role := wanted;
     person := (csm_private.person_of(r)).person;
@@ -179,19 +210,22 @@ BEGIN
     END IF;
     PERFORM csm_private.audit('registration_approved', csm.current_user_id(), person.id, r.account_id,
         jsonb_build_object('registration_id', r.id, 'role', wanted, 'state', r.state));
-    RETURN r;
+    status := r.state;
 END $$;
 COMMENT ON FUNCTION csm.approve_registration(bigint, text) IS
-'Makes whoever asked a contact of the account with that role, and mails him; without credentials he gets a second mail, with a token for csm.reset_password(). One approval suffices: a second one returns the registration as it is. For who manages contacts of the account, and staff with account_manage. no_longer_required when he is a contact there already. Errors: 42501 no such registration, or a role that is not the caller''s to give; 55000 not requested';
+'Makes whoever asked a contact of the account with that role, and mails him; without credentials he gets a second mail, with a token for csm.reset_password(). One approval suffices: a second one changes nothing. For who manages contacts of the account, and staff with account_manage. status: approved; no_longer_required when he is a contact there already; refused (recorded): no such registration, or a role that is not the caller''s to give. Error 55000 when it is neither requested nor approved';
 
-CREATE FUNCTION csm.reject_registration(registration_id bigint, reason text) RETURNS csm.registrations
+CREATE FUNCTION csm.reject_registration(registration_id bigint, reason text, OUT status text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     r csm.registrations := csm_private.claim_decision(registration_id);
 BEGIN
-    IF btrim(coalesce(reject_registration.reason, '')) = '' OR length(reject_registration.reason) > 4000 THEN
+    IF r.id IS NULL THEN
+        status := csm_private.refuse_registration(csm.current_tenant_id(), 'reject_registration', 'registration');
+        RETURN;
+    ELSIF btrim(coalesce(reject_registration.reason, '')) = '' OR length(reject_registration.reason) > 4000 THEN
         RAISE EXCEPTION 'a rejection needs a reason of at most 4,000 characters' USING ERRCODE = '22023',
             HINT = 'It is mailed to whom it concerns.';
     ELSIF r.state NOT IN ('pending', 'requested') THEN
@@ -204,24 +238,23 @@ BEGIN
     END IF;
     PERFORM csm_private.audit(CASE r.kind WHEN 'contact' THEN 'registration_rejected' ELSE 'invitation_withdrawn' END,
         csm.current_user_id(), NULL, r.account_id, jsonb_build_object('registration_id', r.id));
-    RETURN r;
+    status := r.state;
 END $$;
 COMMENT ON FUNCTION csm.reject_registration(bigint, text) IS
-'Rejects a request with a reason, which is mailed, or withdraws an invitation. Callers as csm.approve_registration(); of requests without an account, staff. Errors: 42501 no such registration, 22023 no reason, 55000 decided already';
+'Rejects a request with a reason, which is mailed, or withdraws an invitation. Callers as csm.approve_registration(); of requests without an account, staff. status: rejected, or refused (recorded): no such registration. Errors: 22023 no reason, 55000 decided already';
 
-CREATE FUNCTION csm.assign_registration(registration_id bigint, account_id bigint) RETURNS csm.registrations
+CREATE FUNCTION csm.assign_registration(registration_id bigint, account_id bigint, OUT status text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     r csm.registrations := csm_private.claim_decision(registration_id);
 BEGIN
-    IF csm.all_in(r.tenant_id, 'b2b', 'account_manage') IS NOT TRUE THEN
-        RAISE EXCEPTION 'there is no registration % for you to assign', r.id USING ERRCODE = '42501',
-            HINT = 'Staff with account_manage say which account a request is for.';
-    ELSIF NOT EXISTS (SELECT FROM csm.accounts a WHERE a.id = assign_registration.account_id AND a.tenant_id = r.tenant_id AND a.active) THEN
-        RAISE EXCEPTION 'there is no active account %', coalesce(assign_registration.account_id::text, 'NULL') USING ERRCODE = '42501',
-            HINT = 'One that you may not see is reported in the same way.';
+    IF csm.all_in(r.tenant_id, 'b2b', 'account_manage') IS NOT TRUE
+       OR NOT EXISTS (SELECT FROM csm.accounts a WHERE a.id = assign_registration.account_id AND a.tenant_id = r.tenant_id AND a.active) THEN
+        status := csm_private.refuse_registration(csm.current_tenant_id(), 'assign_registration',
+                                                  CASE WHEN r.id IS NULL THEN 'registration' ELSE 'account' END, assign_registration.account_id);
+        RETURN;
     ELSIF r.state <> 'pending' OR r.kind <> 'contact' THEN
         RAISE EXCEPTION 'registration % is not waiting for an account', r.id USING ERRCODE = '55000',
             DETAIL = format('Its state is %s.', r.state);
@@ -229,17 +262,17 @@ BEGIN
     r.account_id := assign_registration.account_id;
     r.route := 'staff';
     IF csm_private.is_superfluous(r) THEN
-        RETURN csm_private.decide_registration(r, 'no_longer_required');
+        status := (csm_private.decide_registration(r, 'no_longer_required')).state;
+    ELSE
+        PERFORM csm_private.request_registration(r);
+        status := 'requested';
     END IF;
-    PERFORM csm_private.request_registration(r);
-    SELECT x.* INTO r FROM csm.registrations x WHERE x.id = r.id AND x.tenant_id = r.tenant_id;
-    RETURN r;
 END $$;
 COMMENT ON FUNCTION csm.assign_registration(bigint, bigint) IS
-'Staff say which account a request is for that led nowhere; its administrators are asked then. Errors: 42501 no such registration or account, or not staff with account_manage; 55000 not pending';
+'Staff say which account a request is for that led nowhere; its administrators are asked then. status: requested; no_longer_required when he is a contact there already; refused (recorded): no such registration or active account, or not staff with account_manage. Error 55000 when it is not pending';
 
 CREATE FUNCTION csm.invite_contact(account_id bigint, email text, display_name text, role text DEFAULT 'customer',
-    language text DEFAULT 'en') RETURNS csm.registrations
+    language text DEFAULT 'en', OUT status text, OUT registration_id bigint)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -251,18 +284,17 @@ DECLARE
 BEGIN
     IF csm_private.manages_contacts(account_id) IS NOT TRUE
        OR NOT EXISTS (SELECT FROM csm.accounts a WHERE a.id = invite_contact.account_id AND a.tenant_id = tenant AND a.active) THEN
-        RAISE EXCEPTION 'there is no active account % whose contacts you manage', coalesce(account_id::text, 'NULL') USING ERRCODE = '42501',
-            HINT = 'One that you may not see is reported in the same way.';
+        status := csm_private.refuse_registration(tenant, 'invite_contact', 'account', invite_contact.account_id, role);
+        RETURN;
     ELSIF csm_private.may_assign_role(account_id, role) IS NOT TRUE THEN
-        RAISE EXCEPTION 'role "%" is not yours to give', coalesce(role, 'NULL') USING ERRCODE = '42501',
-            HINT = 'Choose one of the assignable roles that permits no more than your own.';
-    ELSIF email IS NULL OR length(email) > 320
-          OR btrim(email) !~ '^[^@[:space:][:cntrl:],;:<>()"\\[\]]+@[^@[:space:][:cntrl:],;:<>()"\\[\]]+$' THEN
+        status := csm_private.refuse_registration(tenant, 'invite_contact', 'role', invite_contact.account_id, role);
+        RETURN;
+    ELSIF csm_private.is_address(email) IS NOT TRUE THEN
         RAISE EXCEPTION 'invalid e-mail address %', coalesce(quote_literal(email), 'NULL') USING ERRCODE = '22023',
             HINT = 'Give one plain address, without a name.';
-    ELSIF display_name IS NULL OR btrim(display_name) = '' OR length(display_name) > 200 OR display_name ~ '[[:cntrl:]]' THEN
+    ELSIF csm_private.is_name(display_name) IS NOT TRUE THEN
         RAISE EXCEPTION 'a name has 1 to 200 characters, none of them a control character' USING ERRCODE = '22023';
-    ELSIF language IS NULL OR length(language) > 35 OR language !~ '^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$' THEN
+    ELSIF csm_private.is_language(language) IS NOT TRUE THEN
         RAISE EXCEPTION 'invalid language tag %', coalesce(quote_literal(language), 'NULL') USING ERRCODE = '22023',
             HINT = 'A tag as in BCP 47, for example en or pt-BR.';
     END IF;
@@ -282,23 +314,23 @@ BEGIN
         jsonb_build_object('token', csm_private.issue_registration_token(r, 'invite', until)), until);
     PERFORM csm_private.audit('contact_invited', csm.current_user_id(), NULL, account_id,
         jsonb_build_object('registration_id', r.id, 'role', role));
-    RETURN r;
+    status := 'invited';
+    registration_id := r.id;
 END $$;
 COMMENT ON FUNCTION csm.invite_contact(bigint, text, text, text, text) IS
-'Invites somebody to become a contact of the account: a mail with a token goes to the address, whoever has it. For who manages contacts of the account, and staff with account_manage; csm.reject_registration() withdraws it. Errors: 42501 no such account, or a role that is not the caller''s to give; 22023 malformed e-mail, name or language; SM007 too many';
+'Invites somebody to become a contact of the account: a mail with a token goes to the address, whoever has it. For who manages contacts of the account, and staff with account_manage; csm.reject_registration() withdraws it. status: invited, or refused (recorded): no such active account of his, or a role that is not his to give. Errors: 22023 malformed e-mail, name or language; SM007 too many';
 
-CREATE FUNCTION csm.rotate_registration_code(account_id bigint, withdraw boolean DEFAULT false) RETURNS text
+CREATE FUNCTION csm.rotate_registration_code(account_id bigint, withdraw boolean DEFAULT false, OUT status text, OUT code text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     tenant CONSTANT bigint := csm.current_tenant_id();
     random bytea;
-    code text;
 BEGIN
     IF csm_private.manages_contacts(account_id) IS NOT TRUE THEN
-        RAISE EXCEPTION 'there is no account % whose contacts you manage', coalesce(account_id::text, 'NULL') USING ERRCODE = '42501',
-            HINT = 'One that you may not see is reported in the same way.';
+        status := csm_private.refuse_registration(tenant, 'rotate_registration_code', 'account', rotate_registration_code.account_id);
+        RETURN;
     END IF;
     IF withdraw THEN
         DELETE FROM csm_private.registration_codes c WHERE c.account_id = rotate_registration_code.account_id AND c.tenant_id = tenant;
@@ -315,10 +347,10 @@ BEGIN
     END IF;
     PERFORM csm_private.audit(CASE WHEN withdraw THEN 'registration_code_withdrawn' ELSE 'registration_code_rotated' END,
         csm.current_user_id(), NULL, account_id);
-    RETURN code;
+    status := CASE WHEN withdraw THEN 'withdrawn' ELSE 'rotated' END;
 END $$;
 COMMENT ON FUNCTION csm.rotate_registration_code(bigint, boolean) IS
-'A new registration code for the account, shown this once; the one before counts no more, but for registrations begun with it. withdraw: no code from now on, NULL. For who manages contacts of the account, and staff with account_manage. Error 42501 for a missing and a hidden account';
+'A new registration code for the account, shown this once; the one before counts no more, but for registrations begun with it. withdraw: no code from now on. For who manages contacts of the account, and staff with account_manage. status: rotated, withdrawn, or refused (recorded): no such account of his';
 
 -- Handler of timers of kind registration: an address that nobody has proven is
 -- somebody else's affair and goes.
@@ -356,6 +388,7 @@ BEGIN
                                  'code_hash', 'issue_registration_token', 'mail_registration', 'lock_registration', 'claim_registration', 'end_registration_token',
                                  'person_of', 'add_contact', 'decide_registration', 'request_registration', 'is_superfluous', 'still_manages',
                                  'has_credentials', 'first_password_fault', 'complete_registration', 'forward_registration',
+                                 'refuse_registration', 'is_address', 'is_name', 'is_language',
                                  'begin_registration', 'register_consumer', 'register_contact', 'confirm_registration', 'accept_invitation',
                                  'claim_decision', 'approve_registration', 'reject_registration', 'assign_registration', 'invite_contact',
                                  'rotate_registration_code', 'due_registration')
