@@ -134,12 +134,19 @@ $(INSTALL_SQL): $(SQL_PARTS) sql/install
 	| sed 's/^CREATE OR REPLACE /CREATE /' > $@.tmp && mv $@.tmp $@
 
 # In an update script "-- @part NAME" stands for sql/install/NAME, whose functions may be there already (the server replaces
-# only what the extension owns), and "-- @comments" for the comments of all parts.
+# only what the extension owns), "-- @function NAME PART" for one function of a part, and "-- @comments" for the comments of
+# all parts.
 $(UPDATE_SQL): %: sql/update/%.in $(SQL_PARTS) Makefile
 	@awk -v parts='$(SQL_PARTS)' ' \
 	    /^-- @part / { part = "sql/install/" $$3; n = 0; \
 	        while ((getline line < part) > 0) { n++; sub(/^CREATE FUNCTION /, "CREATE OR REPLACE FUNCTION ", line); print line } \
 	        close(part); if (n == 0) { print "no part " part > "/dev/stderr"; exit 1 } next } \
+	    /^-- @function / { part = "sql/install/" $$4; n = 0; on = 0; \
+	        while ((getline line < part) > 0) { \
+	            if (index(line, "CREATE FUNCTION " $$3 "(") == 1 || index(line, "CREATE OR REPLACE FUNCTION " $$3 "(") == 1) { on = 1; n++; \
+	                sub(/^CREATE FUNCTION /, "CREATE OR REPLACE FUNCTION ", line) } \
+	            if (on) print line; if (line ~ /^(END )?[$$][$$];$$/) on = 0 } \
+	        close(part); if (n == 0) { print "no function " $$3 " in " part > "/dev/stderr"; exit 1 } next } \
 	    /^-- @comments/ { m = split(parts, file, " "); \
 	        for (i = 1; i <= m; i++) { on = 0; while ((getline line < file[i]) > 0) { \
 	            if (line ~ /^COMMENT ON /) on = 1; if (on) print line; if (line ~ /;$$/) on = 0 } close(file[i]) } next } \

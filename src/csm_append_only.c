@@ -3,9 +3,10 @@
  *	  The trigger of tables whose rows are neither changed nor deleted: journal,
  *	  history, attachments.
  *
- * It refuses UPDATE, DELETE and TRUNCATE for everybody.  There is one door:
+ * It refuses UPDATE, DELETE and TRUNCATE for everybody.  There are two doors:
  * while csm_private.begin_erasure() is announced for the case of a row, the
- * columns that the trigger's arguments name may be changed, and no other.
+ * columns that the trigger's arguments name may be changed, and no other; while
+ * csm_private.begin_merge() is, references from the removed to the kept person.
  */
 #include "postgres.h"
 
@@ -17,6 +18,7 @@
 #include "utils/rel.h"
 
 #include "csm_intent.h"
+#include "csm_merge.h"
 
 PG_FUNCTION_INFO_V1(csm_append_only);
 
@@ -60,6 +62,13 @@ is_erasure(const TriggerData *data)
 	return true;
 }
 
+static bool
+is_merge(const TriggerData *data)
+{
+	return TRIGGER_FIRED_BY_UPDATE(data->tg_event) &&
+		csm_merge_repoints(data->tg_trigtuple, data->tg_newtuple, RelationGetDescr(data->tg_relation));
+}
+
 Datum
 csm_append_only(PG_FUNCTION_ARGS)
 {
@@ -69,7 +78,7 @@ csm_append_only(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("csm_private.append_only() must be a BEFORE trigger")));
-	if (TRIGGER_FIRED_FOR_ROW(data->tg_event) && is_erasure(data))
+	if (TRIGGER_FIRED_FOR_ROW(data->tg_event) && (is_erasure(data) || is_merge(data)))
 		return PointerGetDatum(data->tg_newtuple);
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -28,6 +28,7 @@
 #include "csm_errors.h"
 #include "csm_judged.h"
 #include "csm_lifecycle.h"
+#include "csm_merge.h"
 
 PG_FUNCTION_INFO_V1(csm_case_guard);
 
@@ -479,6 +480,19 @@ guard_update(TriggerData *data)
 	return csm_case_row_form(&c.after, data->tg_newtuple);
 }
 
+/* Two persons become one, on closed cases too: recorded, not judged. */
+static HeapTuple
+guard_merge(TriggerData *data)
+{
+	CsmCaseRow	after;
+	CsmCaseKeys keys;
+
+	csm_case_row_open(&after, data->tg_newtuple, RelationGetDescr(data->tg_relation));
+	csm_case_row_keys(&after, &keys);
+	csm_judged_note(&keys, CSM_JUDGED_MERGE, CSM_ACTOR_MANAGER, CSM_ACTOR_MANAGER, false);
+	return data->tg_newtuple;
+}
+
 /* ---- the trigger ---- */
 
 Datum
@@ -500,6 +514,8 @@ csm_case_guard(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("csm_private.case_guard() must be a row trigger for INSERT and UPDATE")));
 
+	if (csm_is_merging() && TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+		return PointerGetDatum(guard_merge(data));
 	if (csm_is_restoring())
 		return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event)
 							   ? data->tg_newtuple : data->tg_trigtuple);

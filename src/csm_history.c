@@ -36,6 +36,7 @@
 
 #include "csm_history.h"
 #include "csm_judged.h"
+#include "csm_merge.h"
 #include "csm_spi.h"
 
 PG_FUNCTION_INFO_V1(csm_history);
@@ -318,7 +319,7 @@ case_changed(TriggerData *data)
 	csm_payload_add_case(&payload, before, &after);
 	if (payload.fields == 0)
 		return;
-	link.at = csm_is_importing() ? GetCurrentTimestamp() :
+	link.at = csm_is_importing() || csm_is_merging() ? GetCurrentTimestamp() :
 		DatumGetTimestampTz(csm_case_row_value(&after, CASE_updated_at));
 	link.action = opens && !csm_is_importing() ? CSM_JUDGED_OPEN :
 		judged ? judged->action : CSM_JUDGED_UPDATE;
@@ -523,7 +524,7 @@ csm_history(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("csm_private.history() must be an AFTER row trigger with one argument")));
 	kind = data->tg_trigger->tgargs[0];
-	if (csm_is_restoring())
+	if (csm_is_restoring() && !csm_is_merging())
 		return PointerGetDatum(NULL);
 	if (strcmp(kind, "case") == 0)
 		case_changed(data);

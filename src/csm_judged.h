@@ -12,6 +12,7 @@
 #define CSM_JUDGED_UPDATE	"update"
 #define CSM_JUDGED_COMMENT	"comment"
 #define CSM_JUDGED_IMPORT	"imported"
+#define CSM_JUDGED_MERGE	"merge"
 
 typedef struct CsmJudged
 {

@@ -38,6 +38,7 @@
 #include "utils/rls.h"
 
 #include "csm.h"
+#include "csm_merge.h"
 #include "csm_compat.h"
 #include "csm_map.h"
 
@@ -461,9 +462,12 @@ csm_session_staff_side(void)
 	return false;
 }
 
+/* Rows are loaded from a dump; or re-pointed from one person to another, which is no change either. */
 bool
 csm_is_restoring(void)
 {
+	if (csm_is_merging())
+		return true;
 	switch (restoring_setting)
 	{
 		case CSM_RESTORING_ON:

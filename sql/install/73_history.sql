@@ -339,7 +339,7 @@ AS $$
                 AND (e.case_id, e.tenant_id, e.author_id, e.author_name, e.visibility, e.side, e.created_at,
                      encode(sha256(convert_to(e.body, 'UTF8')), 'hex'))
                     IS DISTINCT FROM
-                    (h.case_id, h.tenant_id, (h.payload #>> '{entry.author_id,1}')::bigint, h.actor_name,
+                    (h.case_id, h.tenant_id, csm_private.person_now((h.payload #>> '{entry.author_id,1}')::bigint, h.tenant_id), h.actor_name,
                      h.payload #>> '{entry.visibility,1}', h.payload #>> '{entry.side,1}',
                      (h.payload #>> '{entry.created_at,1}')::timestamptz, h.payload #>> '{entry.body_sha256,1}') THEN
                'entry ' || e.id || ' was changed'

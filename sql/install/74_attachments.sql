@@ -223,8 +223,8 @@ AS $$
            OR (a.case_id, a.tenant_id, a.entry_id, a.author_id, a.author_name, a.visibility, a.side, a.file_name, a.media_type,
                a.size, encode(a.sha256, 'hex'), a.url, a.created_at)
               IS DISTINCT FROM
-              (h.case_id, h.tenant_id, (h.payload #>> '{attachment.entry_id,1}')::bigint, (h.payload #>> '{attachment.author_id,1}')::bigint,
-               h.actor_name, h.payload #>> '{attachment.visibility,1}', h.payload #>> '{attachment.side,1}',
+              (h.case_id, h.tenant_id, (h.payload #>> '{attachment.entry_id,1}')::bigint,
+               csm_private.person_now((h.payload #>> '{attachment.author_id,1}')::bigint, h.tenant_id), h.actor_name, h.payload #>> '{attachment.visibility,1}', h.payload #>> '{attachment.side,1}',
                h.payload #>> '{attachment.file_name,1}', h.payload #>> '{attachment.media_type,1}',
                (h.payload #>> '{attachment.size,1}')::bigint, h.payload #>> '{attachment.sha256,1}', h.payload #>> '{attachment.url,1}',
                (h.payload #>> '{attachment.created_at,1}')::timestamptz)

@@ -270,29 +270,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT coalesce(bool_or(
                csm.all_in(r.tenant_id, 'b2b', 'account_manage')
-               OR csm.account_allows(may_assign_role.account_id, 'contact_manage')
-                  AND r.role = ANY (coalesce(ARRAY(SELECT jsonb_array_elements_text(t.settings->'assignable_roles')
-                                                   WHERE t.settings ? 'assignable_roles'
-                                                   UNION ALL
-                                                   SELECT unnest('{customer,customer_admin,partner,partner_admin}'::text[])
-                                                   WHERE NOT t.settings ? 'assignable_roles'), '{}'))
-                  AND EXISTS (
-                      SELECT FROM csm_private.contact_managers(may_assign_role.account_id, r.tenant_id) m
-                      WHERE m.user_id = csm.current_user_id()
-                        AND coalesce(nullif(current_setting('csm.persona', true), ''), 'contact:' || m.contact_id) = 'contact:' || m.contact_id
-                        AND NOT EXISTS (
-                            SELECT FROM csm.role_permissions p
-                            WHERE p.role = r.role AND p.tenant_id = r.tenant_id AND p.reach IN ('account', 'subtree', 'related')
-                              AND NOT EXISTS (
-                                  SELECT FROM csm.role_permissions own
-                                  WHERE own.role = m.role AND own.tenant_id = r.tenant_id AND own.action = p.action
-                                    AND (own.reach = p.reach OR own.reach = 'subtree' AND p.reach = 'account')
-                                    AND (p.reach <> 'related' OR m.account_id = may_assign_role.account_id))))), false)
+               OR CASE WHEN t.settings ? 'assignable_roles' THEN t.settings->'assignable_roles' ? r.role
+                       ELSE r.role IN ('customer', 'customer_admin', 'partner', 'partner_admin') END
+                  AND csm_private.role_within(may_assign_role.account_id, r.role)), false)
     FROM csm.roles r JOIN csm.tenants t ON t.id = r.tenant_id
     WHERE r.role = may_assign_role.role AND r.tenant_id = csm.current_tenant_id() AND r.kind = 'contact'
 $$;
 COMMENT ON FUNCTION csm_private.may_assign_role(bigint, text) IS
-'Whether the caller may give a contact of the account this role (R A14). Staff with account_manage: any contact role. Who manages its contacts: one that the tenant''s settings list (assignable_roles) and that permits nothing his own role there does not';
+'Whether the caller may give a contact of the account this role (R A14). Staff with account_manage: any contact role. Who manages its contacts: one that the tenant''s settings list (assignable_roles; by default customer, customer_admin, partner, partner_admin) and that is not above his own, as csm_private.role_within() says';
 
 -- Helpers ------------------------------------------------------------------
 

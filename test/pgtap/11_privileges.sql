@@ -84,6 +84,8 @@ INSERT INTO matrix VALUES
     ('csm.outbox', '', '', '', '', ''),
     ('csm.account_domains', '', 's', 'sIUd', '', 'sIUd'),
     ('csm.registrations', '', 's', 's', '', 's'),
+    ('csm.user_merges', '', '', 's', '', 's'),
+    ('csm.notification_preferences', '', 'sIUd', 'sIUd', '', 'sIUd'),
     ('csm_report.cases', '', '', 's', 's', 's');
 
 CREATE FUNCTION pg_temp.may(role_name text, tab oid) RETURNS text LANGUAGE sql AS $$

@@ -18,7 +18,9 @@ SELECT set_eq('SELECT DISTINCT name FROM reach WHERE NOT predicate', ARRAY[
     -- signing in
     'sign_in', 'sign_in_password', 'change_password', 'request_password_reset', 'reset_password',
     -- registration
-    'captcha_challenge', 'register_consumer', 'register_contact', 'confirm_registration', 'accept_invitation'],
+    'captcha_challenge', 'register_consumer', 'register_contact', 'confirm_registration', 'accept_invitation',
+    -- a new address answers
+    'confirm_email'],
     'B58 functions that a visitor may call');
 SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                   WHERE n.nspname IN ('csm', 'csm_report', 'csm_private') AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
@@ -36,7 +38,7 @@ SELECT is(small.run(NULL, 'csm_guest', 'SELECT cardinality(csm.accounts_allowing
 -- Of what others may call, everything is refused.
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
                   WHERE n.nspname = 'csm' AND (p.proname LIKE '%registration%' OR p.proname LIKE '%invit%' OR p.proname LIKE '%mail%')
-                    AND p.proname NOT IN ('confirm_registration', 'accept_invitation') AND has_function_privilege('csm_guest', p.oid, 'EXECUTE')$$,
+                    AND p.proname NOT IN ('confirm_registration', 'accept_invitation', 'confirm_email') AND has_function_privilege('csm_guest', p.oid, 'EXECUTE')$$,
                 'B58 a visitor decides nothing, invites nobody and reads no mail');
 SELECT matches(small.run(NULL, 'csm_guest', s), '^ERROR 42501', 'B58 refused: ' || s)
 FROM unnest(ARRAY['SELECT * FROM csm.users', 'SELECT * FROM csm.registrations', 'SELECT * FROM csm.outbox', 'SELECT * FROM csm.cases', 'SELECT * FROM csm.audit_log',

@@ -148,7 +148,7 @@ SELECT is(small.reset('by.code@firm.example', 'short') || ' ' || small.reset('by
 SELECT is(small.reset('by.code@firm.example', 'correct horse battery'), 'refused', 'A17 once');
 SELECT is(small.signs_in('by.code@firm.example', 'correct horse battery') || ' ' || small.signs_in('by.code@firm.example', 'another horse battery'), 'signed_in refused', 'A17 and signs in');
 SELECT is(small.as('north admin', format('SELECT string_agg(kind, '' '' ORDER BY id) FROM csm.audit_log WHERE account_id = %s', small.a('north'))),
-          'registration_code_rotated registration_requested registration_approved', 'A17 the administrators read the audit of it');
+          'registration_code_rotated registration_requested contact_added registration_approved', 'A17 the administrators read the audit of it');
 SELECT is(small.as('south admin', format('SELECT count(*) FROM csm.audit_log WHERE account_id = %s', small.a('north'))), '0', 'A17 others do not');
 
 -- A18: refusals of visitors are recorded too, without the address.
