@@ -246,13 +246,15 @@ map_of(int64 user_id, bool staff_side, const char *persona, const CsmLimit *limi
 
 /*
  * Whoever acts for somebody has that person's rights as a customer, less what
- * he could not do himself: a branch counts where he holds act_for in all of it,
- * and an action where he holds that in all of the branch.  So the rights are
- * part of both.  NULL, which is nobody, where he may not.
+ * he could not do himself: a branch counts where he holds act_for in all of it
+ * (and contact_read, for it shows whose account or household that is), and an
+ * action where he holds that in all of the branch.  So the rights are part of
+ * both.  NULL, which is nobody, where he may not.
  */
 static CsmMap *
 map_on_behalf(const CsmMap *own, int64 behalf, const StatementKey *key)
 {
+	const CsmActionBits needed = CSM_BIT(CSM_ACT_FOR) | CSM_BIT(CSM_CONTACT_READ);
 	int64		actor_id = own->user_id;
 	int64		tenant_id = own->tenant_id;
 	CsmLimit	limit;
@@ -263,7 +265,7 @@ map_on_behalf(const CsmMap *own, int64 behalf, const StatementKey *key)
 	{
 		CsmActionBits bits = own->all[b];
 
-		limit.allowed[b] = (bits & CSM_BIT(CSM_ACT_FOR)) ? bits & ~CSM_BIT(CSM_ACT_FOR) : 0;
+		limit.allowed[b] = (bits & needed) == needed ? bits & ~CSM_BIT(CSM_ACT_FOR) : 0;
 		any |= limit.allowed[b];
 	}
 	if (any == 0)

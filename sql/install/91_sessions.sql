@@ -388,7 +388,7 @@ ALTER FUNCTION csm.on_behalf_of(bigint) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm.on_behalf_of(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION csm.on_behalf_of(bigint) TO csm_agent, csm_admin;
 COMMENT ON FUNCTION csm.on_behalf_of(bigint) IS
-'Until the transaction ends the caller acts for that person: with that person''s rights as a customer, in the branches where the caller holds act_for, and of the actions those that the caller himself holds there with reach all. Entries, history and events name both. NULL, or oneself, lifts it. Error 42501: nobody, without act_for, no such person, disabled or of another tenant';
+'Until the transaction ends the caller acts for that person: with that person''s rights as a customer, in the branches where the caller holds act_for and contact_read, and of the actions those that the caller himself holds there with reach all. Entries, history and events name both. NULL, or oneself, lifts it. Error 42501: nobody, without act_for, no such person, disabled or of another tenant';
 
 CREATE FUNCTION csm.on_behalf_of() RETURNS bigint
 AS 'MODULE_PATHNAME', 'csm_on_behalf_of' LANGUAGE c STABLE PARALLEL SAFE COST 1;

@@ -67,6 +67,9 @@ SELECT is(small.ids_for('b2b agent', 'north contact'), small.ids('north contact'
 SELECT is(small.ids_for('b2b agent', 'mother'), 'none', 'D2 nothing of a consumer');
 SELECT is(small.ids_for('b2b agent', 'student'), 'none', 'D2 nothing of an employee');
 SELECT is(small.ids_for('b2b agent', 'all three'), small.run(small.u('all three'), 'csm_portal', 'SELECT string_agg(id::text, '','' ORDER BY id) FROM csm.cases WHERE branch = ''b2b'''), 'D2 of one who is both the part for companies');
+DELETE FROM csm.role_permissions WHERE role = 'agent' AND action = 'contact_read' AND tenant_id = small.tenant();
+SELECT is(small.ids_for('b2b agent', 'north contact') LIKE 'ERROR 42501%', true, 'D2 nor where he may not know whose contact it is');
+INSERT INTO csm.role_permissions (tenant_id, role, action, reach) VALUES (small.tenant(), 'agent', 'contact_read', 'all');
 CREATE TEMP TABLE beyond AS
 SELECT a.name AS agent, o.name AS other, i.id
 FROM (VALUES ('desk manager'), ('b2b agent')) a(name)
