@@ -209,8 +209,7 @@ COMMENT ON FUNCTION csm_private.registration_setting(jsonb, text) IS
 'per_source (registrations of a source in an hour; 20), per_email (mails to an address in a day; 5), per_account (requests, and invitations, of an account in a day; 50), confirm_hours (48) or invite_days (14; how long tokens live) from the settings of a tenant';
 
 ALTER TABLE csm.tenants ADD CONSTRAINT tenants_registration_check CHECK (
-    (NOT settings ? 'assignable_roles' OR jsonb_typeof(settings->'assignable_roles') = 'array')
-    AND (NOT settings ? 'registration'
+    (NOT settings ? 'registration'
      OR (jsonb_typeof(settings->'registration') = 'object'
          AND (settings->'registration') - '{consumers,contacts,terms,per_source,per_email,per_account,confirm_hours,invite_days}'::text[] = '{}'
          AND coalesce(jsonb_typeof(settings->'registration'->'consumers'), 'boolean') = 'boolean'
