@@ -166,6 +166,8 @@ extern void csm_signal_watch(void);
 
 /* csm_explain.c */
 extern void csm_explain_init(void);
+
+/* csm_captcha.c */
 extern void csm_captcha_init(void);
 
 /* csm_spi.c; its interface is csm_spi.h */
