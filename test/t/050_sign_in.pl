@@ -41,7 +41,7 @@ $visitor->ask(sign_in('email verified', ', false'));
 is($visitor->ask('SHOW csm.user_id'), $known, 'A35 SHOW gives the person and nothing else');
 is($visitor->ask("SELECT setting FROM pg_settings WHERE name = 'csm.user_id'"), $known, 'A35 so does pg_settings');
 like($visitor->ask("SET csm.user_id = '$known\@s'"), qr/ERROR 42501/, 'A35 nobody writes the stamp himself');
-like($node->psql('postgres', "SET csm.user_id = '$known\@s'", stderr => \my $error) . $error, qr/invalid value for parameter/, 'A35 not even a superuser');
+is(session($node)->ask("SET csm.user_id = '$known\@s'"), 'ERROR 22023', 'A35 not even a superuser');
 is($visitor->ask("DISCARD ALL; $who"), 'nobody', 'A35 DISCARD ALL signs out');
 $visitor->ask(sign_in('email verified', ', false'));
 $visitor->ask(q{SET max_parallel_workers_per_gather = 2; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
@@ -71,8 +71,7 @@ $attacker->quit;
 my $right = q{SELECT status FROM csm.sign_in_password('student@small.example', 'right horse of student')};
 is($node->safe_psql('postgres', "SET ROLE csm_guest; $right"), 'refused', 'A35 100 wrong passwords, all rolled back, lock the login');
 is($node->safe_psql('postgres', "SELECT details->>'reason' FROM csm.audit_log WHERE kind = 'sign_in_refused' ORDER BY id DESC LIMIT 1"), 'locked', 'A35 for that reason');
-$node->safe_psql('postgres', q{INSERT INTO csm.password_policies (tenant_id, first_pause) VALUES (small.tenant(), '1 day')
-	ON CONFLICT DO NOTHING; UPDATE csm.password_policies SET longest_pause = '1 day'});
+$node->safe_psql('postgres', q{INSERT INTO csm.password_policies (tenant_id, first_pause, longest_pause) VALUES (small.tenant(), '1 day', '1 day')});
 $node->safe_psql('postgres', "BEGIN; SELECT csm.sign_in_password('mother\@small.example', 'guess ' || i) FROM generate_series(1, 6) i; ROLLBACK");
 $node->safe_psql('postgres', 'SELECT pg_switch_wal()');
 crash($node);
