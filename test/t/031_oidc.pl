@@ -35,7 +35,8 @@ sub flow
 	my ($out, $err) = ('', '');
 
 	IPC::Run::run([ 'node', "$folder/sign_in.mjs", @arguments ], '>', \$out, '2>', \$err) or die "node: $err";
-	return decode_json($out);
+	# it talks before
+	return decode_json((split /\n/, $out)[-1]);
 }
 
 foreach my $algorithm (qw(RS256 PS256 ES256))
