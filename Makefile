@@ -92,6 +92,8 @@ ifneq ($(SQL_PARTS),)
 UPDATE_SQL := $(patsubst sql/update/%.in,%,$(wildcard sql/update/*.sql.in))
 DATA_built = $(INSTALL_SQL) $(UPDATE_SQL)
 endif
+# updates between earlier versions, as they were released
+DATA = $(wildcard sql/update/*.sql)
 EXTRA_CLEAN = $(SOURCES:.c=.d) exports.txt exports.list .built-for
 
 # -Wno-sign-compare: macros of the server's array.h compare signed with unsigned.

@@ -231,6 +231,7 @@ extern int	csm_branch_from_name(const char *name, int len);	/* -1: unknown */
 struct PlannerInfo;
 struct RelOptInfo;
 extern double csm_policy_share(struct PlannerInfo *root, struct RelOptInfo *rel);
+extern void csm_plans_forget(void);
 
 /* csm_actor.c */
 #define CSM_ACTOR_REQUESTER		0x001

@@ -30,6 +30,7 @@
 PG_FUNCTION_INFO_V1(csm_entry_guard);
 PG_FUNCTION_INFO_V1(csm_entry_is_note);
 PG_FUNCTION_INFO_V1(csm_begin_entry);
+PG_FUNCTION_INFO_V1(csm_entry_effects);
 
 /* What is known of the case of a new entry, and of its author. */
 typedef struct EntryCase
@@ -191,6 +192,15 @@ put_behalf(EntryRow *row, int64 behalf)
 		row->nulls[place_of(row, "on_behalf_of")] = true;
 }
 
+static void
+open_entry(EntryRow *row, const TriggerData *data)
+{
+	row->desc = RelationGetDescr(data->tg_relation);
+	row->values = (Datum *) palloc(row->desc->natts * sizeof(Datum));
+	row->nulls = (bool *) palloc(row->desc->natts * sizeof(bool));
+	heap_deform_tuple(data->tg_trigtuple, row->desc, row->values, row->nulls);
+}
+
 static HeapTuple
 finish(const EntryRow *row)
 {
@@ -231,7 +241,7 @@ leave_to_policy(EntryRow *row, Relation relation, int64 case_id, int64 me)
 static HeapTuple
 guard_entry(TriggerData *data)
 {
-	EntryRow	row = {.desc = RelationGetDescr(data->tg_relation)};
+	EntryRow	row;
 	EntryCase	c;
 	const CsmMap *map;
 	const CsmIntent *note;
@@ -240,10 +250,7 @@ guard_entry(TriggerData *data)
 	int64		author_id;
 	bool		system;
 
-	row.values = (Datum *) palloc(row.desc->natts * sizeof(Datum));
-	row.nulls = (bool *) palloc(row.desc->natts * sizeof(bool));
-	heap_deform_tuple(data->tg_trigtuple, row.desc, row.values, row.nulls);
-
+	open_entry(&row, data);
 	case_id = get_id(&row, "case_id");
 	author_id = get_id(&row, "author_id");
 	visibility = get_text(&row, "visibility");
@@ -332,23 +339,57 @@ csm_entry_is_note(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(csm_entry_was_note(PG_GETARG_INT64(0)));
 }
 
-/*
- * csm_private.begin_entry(case_id, visibility, side, author_id): the next
- * change of the case is what a new entry means for it.
- */
-Datum
-csm_begin_entry(PG_FUNCTION_ARGS)
+/* The next change of the case is what a new entry means for it. */
+static void
+announce_entry(int64 case_id, const char *visibility, const char *side, int64 author_id)
 {
 	CsmIntent	intent = {.kind = CSM_INTENT_ENTRY};
-	char	   *visibility = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char	   *side = text_to_cstring(PG_GETARG_TEXT_PP(2));
 
-	intent.case_id = PG_GETARG_INT64(0);
+	intent.case_id = case_id;
 	intent.shared = strcmp(visibility, "shared") == 0;
 	intent.internal = strcmp(visibility, "internal") == 0;
 	intent.side = strcmp(side, "operator") == 0 ? CSM_SIDE_OPERATOR :
 		strcmp(side, "counterparty") == 0 ? CSM_SIDE_COUNTERPARTY : CSM_SIDE_CUSTOMER;
-	intent.author_id = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT64(3);
+	intent.author_id = author_id;
 	csm_intent_set(&intent);
+}
+
+/* csm_private.begin_entry(case_id, visibility, side, author_id) */
+Datum
+csm_begin_entry(PG_FUNCTION_ARGS)
+{
+	announce_entry(PG_GETARG_INT64(0), text_to_cstring(PG_GETARG_TEXT_PP(1)),
+				   text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_ARGISNULL(3) ? 0 : PG_GETARG_INT64(3));
 	PG_RETURN_VOID();
+}
+
+/*
+ * AFTER INSERT FOR EACH ROW on csm.case_entries.  The author cannot write the
+ * case, so its owner does.  The row is locked by the UPDATE: of two comments
+ * at once, one waits.
+ */
+Datum
+csm_entry_effects(PG_FUNCTION_ARGS)
+{
+	static const char sql[] =
+		"UPDATE csm.cases c SET updated_at = c.updated_at WHERE c.id = $1 AND c.tenant_id = $2";
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	Oid			types[2] = {INT8OID, INT8OID};
+	Datum		values[2];
+	EntryRow	row;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(data->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(data->tg_event) || !TRIGGER_FIRED_BY_INSERT(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("csm_private.entry_effects() must be an AFTER INSERT row trigger")));
+	open_entry(&row, data);
+	if (csm_is_restoring() || csm_is_importing() || csm_entry_was_note(get_id(&row, "id")))
+		return PointerGetDatum(NULL);
+	announce_entry(get_id(&row, "case_id"), get_text(&row, "visibility"), get_text(&row, "side"),
+				   get_id(&row, "author_id"));
+	values[0] = Int64GetDatum(get_id(&row, "case_id"));
+	values[1] = Int64GetDatum(get_id(&row, "tenant_id"));
+	csm_spi_write(sql, 2, types, values, NULL, NULL, NULL);
+	return PointerGetDatum(NULL);
 }

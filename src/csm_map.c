@@ -27,7 +27,6 @@
 #include "storage/proc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/plancache.h"
 #include "utils/snapmgr.h"
 
 #include "csm.h"
@@ -421,7 +420,7 @@ csm_map_person_changes(int64 user_id)
 	if (class != 0 && class != planned_class)
 	{
 		planned_class = class;
-		ResetPlanCache();
+		csm_plans_forget();
 	}
 }
 

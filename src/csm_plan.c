@@ -33,6 +33,7 @@
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 #include "utils/syscache.h"
@@ -119,6 +120,85 @@ constant_action(const Predicate *predicate, List *args)
 		return -1;
 	name = DatumGetTextPP(((Const *) last)->constvalue);
 	return csm_action_from_name(VARDATA_ANY(name), (int) VARSIZE_ANY_EXHDR(name));
+}
+
+/* --- what a plan depends on --- */
+
+static uint32 planned_for_hash = 0;
+static bool planned_for_somebody = false;
+
+/*
+ * The map by which a plan is made.  The plan is marked, so that it can be
+ * dropped when somebody for whom another would be better takes over the
+ * session; the mark is a dependency on the support function, which no query
+ * names.
+ */
+static CsmMap *
+map_of_plan(PlannerInfo *root, Oid support)
+{
+	MemoryContext saved;
+	PlanInvalItem *mark;
+	ListCell   *lc;
+
+	if (!planned_for_somebody)
+	{
+		planned_for_hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(support));
+		planned_for_somebody = true;
+	}
+	foreach(lc, root->glob->invalItems)
+	{
+		PlanInvalItem *item = lfirst_node(PlanInvalItem, lc);
+
+		if (item->cacheId == PROCOID && item->hashValue == planned_for_hash)
+			return csm_map_current();
+	}
+	saved = MemoryContextSwitchTo(root->planner_cxt);
+	mark = makeNode(PlanInvalItem);
+	mark->cacheId = PROCOID;
+	mark->hashValue = planned_for_hash;
+	root->glob->invalItems = lappend(root->glob->invalItems, mark);
+	MemoryContextSwitchTo(saved);
+	return csm_map_current();
+}
+
+/* Drops the cached plans that were made by somebody's map. Cannot fail. */
+void
+csm_plans_forget(void)
+{
+	if (planned_for_somebody)
+		CallSyscacheCallbacks(PROCOID, planned_for_hash);
+}
+
+/* Does the query name one row of the relation by an equality on its key? */
+static bool
+named_by_key(RelOptInfo *rel)
+{
+	ListCell   *lc;
+	ListCell   *li;
+
+	foreach(lc, rel->baserestrictinfo)
+	{
+		OpExpr	   *clause = (OpExpr *) lfirst_node(RestrictInfo, lc)->clause;
+		Var		   *var;
+
+		if (!IsA(clause, OpExpr) || list_length(clause->args) != 2)
+			continue;
+		var = linitial(clause->args);
+		if (!IsA(var, Var))
+			var = lsecond(clause->args);
+		if (!IsA(var, Var) || var->varno != (int) rel->relid)
+			continue;
+		foreach(li, rel->indexlist)
+		{
+			IndexOptInfo *other = lfirst(li);
+
+			if (other->unique && other->indexkeys[0] == var->varattno &&
+				get_op_opfamily_strategy(clause->opno, other->opfamily[0]) == BTEqualStrategyNumber &&
+				var->varattno == 1)
+				return true;
+		}
+	}
+	return false;
 }
 
 /* --- selectivity --- */
@@ -302,6 +382,19 @@ entry_selectivity(PlannerInfo *root, CsmMap *map)
 	return 0.5;
 }
 
+/*
+ * Of a row that the query names there is one, whoever asks: its plan depends
+ * on nobody, and stays when somebody else takes over the session.
+ */
+static bool
+of_named_row(PlannerInfo *root, List *args)
+{
+	Var		   *var = linitial(args);
+
+	return IsA(var, Var) && var->varlevelsup == 0 && var->varno < root->simple_rel_array_size &&
+		root->simple_rel_array[var->varno] != NULL && named_by_key(root->simple_rel_array[var->varno]);
+}
+
 static double
 selectivity(PlannerInfo *root, const Predicate *predicate, List *args, int varRelid, CsmMap *map, CsmAction action)
 {
@@ -333,38 +426,6 @@ csm_policy_share(PlannerInfo *root, RelOptInfo *rel)
 }
 
 /* --- index condition --- */
-
-/* Does the query name one row of the relation by an equality on its key? */
-static bool
-named_by_key(IndexOptInfo *index)
-{
-	ListCell   *lc;
-	ListCell   *li;
-
-	foreach(lc, index->rel->baserestrictinfo)
-	{
-		OpExpr	   *clause = (OpExpr *) lfirst_node(RestrictInfo, lc)->clause;
-		Var		   *var;
-
-		if (!IsA(clause, OpExpr) || list_length(clause->args) != 2)
-			continue;
-		var = linitial(clause->args);
-		if (!IsA(var, Var))
-			var = lsecond(clause->args);
-		if (!IsA(var, Var) || var->varno != (int) index->rel->relid)
-			continue;
-		foreach(li, index->rel->indexlist)
-		{
-			IndexOptInfo *other = lfirst(li);
-
-			if (other->unique && other->indexkeys[0] == var->varattno &&
-				get_op_opfamily_strategy(clause->opno, other->opfamily[0]) == BTEqualStrategyNumber &&
-				var->varattno == 1)
-				return true;
-		}
-	}
-	return false;
-}
 
 /* How many rows the query wants in the end; 0 where it says nothing. */
 static double
@@ -427,7 +488,7 @@ any_party(Node *column)
 }
 
 static List *
-index_condition(SupportRequestIndexCondition *req, const Predicate *predicate, List *args)
+index_condition(SupportRequestIndexCondition *req, const Predicate *predicate, List *args, Oid support)
 {
 	int			action = constant_action(predicate, args);
 	CsmMap	   *map;
@@ -447,11 +508,11 @@ index_condition(SupportRequestIndexCondition *req, const Predicate *predicate, L
 		if (OidIsValid(equal) && get_opcode(equal) != F_INT8EQ)
 			equal = InvalidOid;
 	}
-	if (!OidIsValid(equal) || named_by_key(req->index) ||
+	if (!OidIsValid(equal) || named_by_key(req->index->rel) ||
 		csm_policy_share(req->root, req->index->rel) > MOST_OF_IT)
 		return NIL;
 
-	map = csm_map_current();
+	map = map_of_plan(req->root, support);
 	if (predicate != &all_in && map != NULL)
 	{
 		int			n = csm_map_key_count(map, predicate->set, action);
@@ -510,7 +571,8 @@ csm_access_support(PG_FUNCTION_ARGS)
 
 		predicate = find_predicate(req->funcid);
 		if (predicate != NULL && is_funcclause(req->node))
-			PG_RETURN_POINTER(index_condition(req, predicate, ((FuncExpr *) req->node)->args));
+			PG_RETURN_POINTER(index_condition(req, predicate, ((FuncExpr *) req->node)->args,
+											  fcinfo->flinfo->fn_oid));
 	}
 	else if (IsA(raw, SupportRequestSelectivity))
 	{
@@ -520,8 +582,11 @@ csm_access_support(PG_FUNCTION_ARGS)
 		action = predicate ? constant_action(predicate, req->args) : -1;
 		if (action >= 0)
 		{
-			req->selectivity = selectivity(req->root, predicate, req->args, req->varRelid,
-										   csm_map_current(), action);
+			if (of_named_row(req->root, req->args))
+				req->selectivity = 1;
+			else
+				req->selectivity = selectivity(req->root, predicate, req->args, req->varRelid,
+											   map_of_plan(req->root, fcinfo->flinfo->fn_oid), action);
 			PG_RETURN_POINTER(req);
 		}
 	}

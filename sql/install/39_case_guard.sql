@@ -100,19 +100,8 @@ AS 'MODULE_PATHNAME', 'csm_entry_is_note' LANGUAGE c VOLATILE STRICT PARALLEL UN
 COMMENT ON FUNCTION csm_private.entry_is_note(bigint) IS
 'Whether the entry is the note of the act just taken';
 
--- The author cannot write the case, so its owner does.  The row is locked by
--- the UPDATE: of two comments at once, one waits.
 CREATE OR REPLACE FUNCTION csm_private.entry_effects() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF NOT (csm_private.restoring() OR csm_private.importing() OR csm_private.entry_is_note(NEW.id)) THEN
-        PERFORM csm_private.begin_entry(NEW.case_id, NEW.visibility, NEW.side, NEW.author_id);
-        UPDATE csm.cases c SET updated_at = c.updated_at WHERE c.id = NEW.case_id AND c.tenant_id = NEW.tenant_id;
-    END IF;
-    RETURN NULL;
-END $$;
+AS 'MODULE_PATHNAME', 'csm_entry_effects' LANGUAGE c;
 COMMENT ON FUNCTION csm_private.entry_effects() IS
 'Trigger of csm.case_entries: a customer''s shared comment resumes a waiting case, needs_attention, first_response_at, updated_at';
 
