@@ -7,7 +7,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    texts CONSTANT text[] := '{external_id,display_name,email,language,time_zone,phone,title,department}';
+    texts CONSTANT text[] := '{external_id,display_name,email,language,time_zone,phone,title,department}'::text[];
     fault text;
 BEGIN
     IF jsonb_typeof(r) IS DISTINCT FROM 'object' THEN
@@ -115,11 +115,11 @@ AS $$
 DECLARE
     tenant CONSTANT bigint := csm.current_tenant_id();
     me CONSTANT bigint := csm.current_user_id();
-    counts jsonb := '{"created": 0, "updated": 0, "unchanged": 0, "rejected": 0, "deactivated": 0}';
+    counts jsonb := '{"created": 0, "updated": 0, "unchanged": 0, "rejected": 0, "deactivated": 0}'::jsonb;
     named text[];
     doubles text[];
     unknown_zones text[];
-    waiting integer[] := '{}';
+    waiting integer[] := '{}'::integer[];
     left_over integer[];
     r jsonb;
     i integer;
@@ -165,7 +165,7 @@ BEGIN
     END LOOP;
 
     LOOP
-        left_over := '{}';
+        left_over := '{}'::integer[];
         FOREACH i IN ARRAY waiting LOOP
             r := people -> (i - 1);
             SELECT x.outcome, x.user_id, x.reason INTO outcome, user_id, reason FROM csm_private.upsert_user(tenant, r) x;
@@ -178,7 +178,7 @@ BEGIN
             counts := jsonb_set(counts, ARRAY[outcome], to_jsonb((counts ->> outcome)::integer + 1));
             RETURN NEXT;
         END LOOP;
-        EXIT WHEN left_over = '{}' OR cardinality(left_over) = cardinality(waiting);
+        EXIT WHEN left_over = '{}'::integer[] OR cardinality(left_over) = cardinality(waiting);
         waiting := left_over;
     END LOOP;
     FOREACH i IN ARRAY left_over LOOP

@@ -326,32 +326,30 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    person bigint;
+    person CONSTANT bigint := (to_jsonb(NEW) ->> TG_ARGV[0])::bigint;
+    tenant CONSTANT bigint := NEW.tenant_id;
 BEGIN
     IF csm_private.restoring() THEN
         RETURN NULL;
-    ELSIF TG_TABLE_NAME = 'users' THEN
-        person := NEW.id;
-    ELSIF NOT EXISTS (SELECT FROM csm.contacts k WHERE k.user_id = NEW.user_id AND k.tenant_id = NEW.tenant_id AND k.login_enabled)
-      AND NOT EXISTS (SELECT FROM csm.consumers n WHERE n.user_id = NEW.user_id AND n.tenant_id = NEW.tenant_id)
-      AND NOT EXISTS (SELECT FROM csm.employees m WHERE m.user_id = NEW.user_id AND m.tenant_id = NEW.tenant_id)
-      AND NOT EXISTS (SELECT FROM csm.user_roles r WHERE r.user_id = NEW.user_id AND r.tenant_id = NEW.tenant_id) THEN
-        person := NEW.user_id;
+    ELSIF TG_TABLE_NAME = 'contacts'
+          AND (EXISTS (SELECT FROM csm.contacts k WHERE k.user_id = person AND k.tenant_id = tenant AND k.login_enabled)
+               OR EXISTS (SELECT FROM csm.consumers n WHERE n.user_id = person AND n.tenant_id = tenant)
+               OR EXISTS (SELECT FROM csm.employees m WHERE m.user_id = person AND m.tenant_id = tenant)
+               OR EXISTS (SELECT FROM csm.user_roles r WHERE r.user_id = person AND r.tenant_id = tenant)) THEN
+        RETURN NULL;
     END IF;
-    IF person IS NOT NULL THEN
-        PERFORM csm_private.end_sessions(person, NEW.tenant_id, true);
-    END IF;
+    PERFORM csm_private.end_sessions(person, tenant, true);
     RETURN NULL;
 END $$;
 ALTER FUNCTION csm_private.login_ends() OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm_private.login_ends() FROM PUBLIC;
 COMMENT ON FUNCTION csm_private.login_ends() IS
-'Trigger of csm.users and csm.contacts: sessions and API keys end when the person is disabled, or the login of his last persona';
+'Trigger of csm.users and csm.contacts: sessions and API keys end when the person is disabled, or the login of his last persona. Argument: the column that names the person';
 
 CREATE TRIGGER users_60_login_ends AFTER UPDATE OF enabled ON csm.users
-    FOR EACH ROW WHEN (OLD.enabled AND NOT NEW.enabled) EXECUTE FUNCTION csm_private.login_ends();
+    FOR EACH ROW WHEN (OLD.enabled AND NOT NEW.enabled) EXECUTE FUNCTION csm_private.login_ends('id');
 CREATE TRIGGER contacts_60_login_ends AFTER UPDATE OF login_enabled ON csm.contacts
-    FOR EACH ROW WHEN (OLD.login_enabled AND NOT NEW.login_enabled) EXECUTE FUNCTION csm_private.login_ends();
+    FOR EACH ROW WHEN (OLD.login_enabled AND NOT NEW.login_enabled) EXECUTE FUNCTION csm_private.login_ends('user_id');
 
 -- ---- acting for another ----
 

@@ -145,8 +145,14 @@ UPDATE csm.contacts SET login_enabled = false WHERE user_id = small.u('acme cont
 SELECT is(small.by(pg_temp.t('after'), 'csm_portal', :'sees'), 'refused', 'A13 the login of his last persona was disabled');
 UPDATE csm.contacts SET login_enabled = false WHERE user_id = small.u('all three');
 SELECT is(small.by(pg_temp.t('three again'), 'csm_portal', :'sees'), small.seen('all three'), 'A13 with another persona the session goes on, without the one that ended');
+INSERT INTO t VALUES ('student key', small.run(small.u('student'), 'csm_portal', 'SELECT csm.create_api_key(''k'')', NULL, true)), ('guardian', small.start('guardian'));
+SELECT csm_private.set_password(small.tenant(), small.u('guardian'), 'correct horse battery');
+SELECT is(small.by(pg_temp.t('guardian'), 'csm_portal', :'sees'), 'refused', 'D2 sessions end when the password changes');
+SELECT csm_private.set_password(small.tenant(), small.u('student'), 'correct horse battery');
+SELECT is(small.by(pg_temp.t('student key'), 'csm_portal', :'sees'), small.seen('student'), 'D2 API keys do not');
+INSERT INTO t VALUES ('student again', small.start('student'));
 UPDATE csm.tenants SET enabled = false WHERE key = 'small';
-SELECT is(small.by(pg_temp.t('student'), 'csm_portal', 'SELECT coalesce(csm.current_user_id()::text, ''nobody'') || '':'' || count(*) FROM csm.cases'), 'nobody:0', 'V10 a disabled tenant has nobody');
+SELECT is(small.by(pg_temp.t('student again'), 'csm_portal', 'SELECT coalesce(csm.current_user_id()::text, ''nobody'') || '':'' || count(*) FROM csm.cases'), 'nobody:0', 'V10 a disabled tenant has nobody');
 UPDATE csm.tenants SET enabled = true WHERE key = 'small';
 
 -- API keys.
@@ -202,8 +208,8 @@ SELECT is(small.by(pg_temp.t('key'), 'csm_portal', :'sees'), 'refused', 'D2 and 
 UPDATE csm.tenants SET settings = '{"api_key_days": 0}' WHERE key = 'small';
 SELECT is(small.key('north contact', '''x''') LIKE 'ERROR 42501%', true, 'D2 a tenant may forbid keys');
 UPDATE csm.tenants SET settings = '{}' WHERE key = 'small';
-SELECT is(small.run(small.u('student'), 'csm_portal', 'SELECT count(csm.create_api_key(''x'' || i)) FROM generate_series(1, 50) i'), '50', 'D2 allow: fifty keys');
-SELECT is(small.run(small.u('student'), 'csm_portal', 'SELECT count(csm.create_api_key(''x'' || i)) FROM generate_series(1, 51) i') LIKE 'ERROR SM007%', true, 'SM007 not fifty-one');
+SELECT is(small.run(small.u('employee'), 'csm_portal', 'SELECT count(csm.create_api_key(''x'' || i)) FROM generate_series(1, 50) i'), '50', 'D2 allow: fifty keys');
+SELECT is(small.run(small.u('employee'), 'csm_portal', 'SELECT count(csm.create_api_key(''x'' || i)) FROM generate_series(1, 51) i') LIKE 'ERROR SM007%', true, 'SM007 not fifty-one');
 
 SELECT * FROM finish();
 ROLLBACK;

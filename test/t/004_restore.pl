@@ -69,6 +69,10 @@ $node->safe_psql('postgres', q{
 	UPDATE csm.registrations SET state = 'approved', user_id = small.u('son'), confirmed_at = now(), decided_at = now() WHERE kind = 'consumer';
 	SELECT csm_private.send_mail(small.tenant(), 'probe', 'a@north.example', small.u('son'));
 	SELECT csm.allow_mail_sender(small.u('viewer'));
+	-- people: an address that waits, preferences, one who was merged
+	SELECT csm_private.ask_for_email(small.u('son'), 'new@son.example');
+	INSERT INTO csm.notification_preferences (tenant_id, user_id, event, channel, enabled) VALUES (small.tenant(), small.u('son'), '*', 'email', false);
+	SELECT csm.merge_users(small.u('lodger'), small.new_user('lodger twice'), 'the same');
 	SELECT csm.attach(small.c('north: valve'), 'a.bin', content => '\x00ff0a5c');
 	SELECT csm_private.seal_history(small.tenant());
 	SELECT csm.comment(small.c('north: valve'), 'after the seal');
