@@ -4,9 +4,10 @@
  *	  history, attachments.
  *
  * It refuses UPDATE, DELETE and TRUNCATE for everybody.  There are two doors:
- * while csm_private.begin_erasure() is announced for the case of a row, the
- * columns that the trigger's arguments name may be changed, and no other; while
- * csm_private.begin_merge() is, references from the removed to the kept person.
+ * while csm_private.begin_erasure() is announced for the case of a row, or
+ * begin_erasures() for all, the columns that the trigger's arguments name may be
+ * changed, and no other; while csm_private.begin_merge() is, references from the
+ * removed to the kept person.
  */
 #include "postgres.h"
 
@@ -37,16 +38,21 @@ static bool
 is_erasure(const TriggerData *data)
 {
 	TupleDesc	desc = RelationGetDescr(data->tg_relation);
-	int			case_id = SPI_fnumber(desc, "case_id");
-	bool		was_null;
+	int			column = SPI_fnumber(desc, "case_id");
+	int64		case_id = 0;	/* a row that names no case: only where all are meant */
+	bool		was_null = false;
 	bool		is_null;
 	Datum		was;
 	Datum		is;
 
-	if (!TRIGGER_FIRED_BY_UPDATE(data->tg_event) || data->tg_trigger->tgnargs == 0 || case_id <= 0)
+	if (!TRIGGER_FIRED_BY_UPDATE(data->tg_event) || data->tg_trigger->tgnargs == 0)
 		return false;
-	was = heap_getattr(data->tg_trigtuple, case_id, desc, &was_null);
-	if (was_null || csm_intent(CSM_INTENT_ERASE, DatumGetInt64(was)) == NULL)
+	if (column > 0)
+	{
+		was = heap_getattr(data->tg_trigtuple, column, desc, &was_null);
+		case_id = was_null ? 0 : DatumGetInt64(was);
+	}
+	if (csm_intent(CSM_INTENT_ERASE, case_id) == NULL)
 		return false;
 	for (int i = 0; i < desc->natts; i++)
 	{

@@ -413,7 +413,7 @@ csm_fields_guard(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("csm_private.fields_guard() must be a BEFORE INSERT OR UPDATE row trigger")));
-	if (!csm_is_restoring())
+	if (!csm_is_restoring() && csm_intent(CSM_INTENT_ERASE, 0) == NULL)
 		guard_fields(data);
 	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event)
 						   ? data->tg_newtuple : data->tg_trigtuple);

@@ -412,6 +412,31 @@ is_missed_sla(const CsmCaseRow *before, const CsmCaseRow *after)
 }
 
 /*
+ * What personal data stands in may be emptied whatever the state of the case:
+ * nobody works on it, no time of it changes.  Only the system announces that.
+ */
+static bool
+is_erasure(const CsmCaseRow *before, const CsmCaseRow *after)
+{
+	static const CsmCaseColumn personal[] = {
+		CASE_subject, CASE_description, CASE_resolution_notes, CASE_attributes, CASE_idempotency_key, CASE_search
+	};
+
+	if (csm_intent(CSM_INTENT_ERASE, csm_case_row_id(before, CASE_id)) == NULL)
+		return false;
+	for (int i = 0; i < CASE_COLUMNS; i++)
+	{
+		bool		allowed = false;
+
+		for (int k = 0; k < (int) lengthof(personal); k++)
+			allowed = allowed || i == (int) personal[k];
+		if (!allowed && csm_case_row_changed(before, after, (CsmCaseColumn) i))
+			return false;
+	}
+	return true;
+}
+
+/*
  * For the AFTER triggers.  A comment is judged as its side's, but it is its
  * author who wrote.
  */
@@ -448,6 +473,13 @@ guard_update(TriggerData *data)
 		csm_case_row_keys(&c.before, &c.keys);
 		csm_judged_note(&c.keys, CSM_JUDGED_UPDATE, CSM_ACTOR_SYSTEM, CSM_ACTOR_SYSTEM, false);
 		return data->tg_newtuple;
+	}
+	if (is_erasure(&c.before, &c.after))
+	{
+		csm_case_row_keys(&c.before, &c.keys);
+		csm_judged_note(&c.keys, CSM_JUDGED_ERASE, CSM_ACTOR_SYSTEM, CSM_ACTOR_SYSTEM, false);
+		csm_case_index_words(&c.after);
+		return csm_case_row_form(&c.after, data->tg_newtuple);
 	}
 	refuse_closed(&c.before);
 	find_writer(&c);

@@ -18,6 +18,9 @@
  * The late link leaves out what was changed again, so that in the order of a
  * chain the last value of a field is always the present one.
  *
+ * What is erased leaves a link that says which fields, and nothing of what they
+ * were; it names no person: csm.erasure_requests says who had it done.
+ *
  * A case that was loaded without history (a dump of an older version) gets its
  * first link, with all of the row, before its first change.
  */
@@ -35,6 +38,7 @@
 #include "utils/timestamp.h"
 
 #include "csm_history.h"
+#include "csm_intent.h"
 #include "csm_judged.h"
 #include "csm_merge.h"
 #include "csm_spi.h"
@@ -274,6 +278,12 @@ add_pending(CsmPayload *payload, int64 case_id)
 	pending.case_id = 0;
 }
 
+static bool
+is_erased(const CsmLink *link)
+{
+	return csm_intent(CSM_INTENT_ERASE, link->case_id) != NULL;
+}
+
 static void
 write_case_link(CsmLink *link, CsmPayload *payload, const CsmCaseRow *before, const CsmCaseRow *after)
 {
@@ -282,10 +292,11 @@ write_case_link(CsmLink *link, CsmPayload *payload, const CsmCaseRow *before, co
 
 	csm_history_head(link->case_id, &head);
 	if (head.seq == 0 && before != NULL)
-		begin_chain(link, before, &head);
+		begin_chain(link, payload->hides_old ? after : before, &head);
 	else if ((before == NULL ? head.seq > 0 : head.at > link->at) && read_case(link, false, &current))
 	{
 		csm_payload_begin(payload);
+		payload->hides_old = is_erased(link);
 		csm_payload_add_case_but(payload, before, after, &current);
 	}
 	write_link(link, csm_payload_end(payload), &head);
@@ -316,10 +327,11 @@ case_changed(TriggerData *data)
 		write_pending();
 
 	csm_payload_begin(&payload);
+	payload.hides_old = is_erased(&link);
 	csm_payload_add_case(&payload, before, &after);
 	if (payload.fields == 0)
 		return;
-	link.at = csm_is_importing() || csm_is_merging() ? GetCurrentTimestamp() :
+	link.at = csm_is_importing() || csm_is_merging() || payload.hides_old ? GetCurrentTimestamp() :
 		DatumGetTimestampTz(csm_case_row_value(&after, CASE_updated_at));
 	link.action = opens && !csm_is_importing() ? CSM_JUDGED_OPEN :
 		judged ? judged->action : CSM_JUDGED_UPDATE;
@@ -452,9 +464,11 @@ fields_changed(TriggerData *data)
 	if (!lock_case(&link, &judged))
 		return;
 	link.at = GetCurrentTimestamp();
-	name_actor(&link, &judged, signed_in(), false);
-
 	csm_payload_begin(&payload);
+	payload.hides_old = is_erased(&link);
+	if (payload.hides_old)
+		link.action = CSM_JUDGED_ERASE;
+	name_actor(&link, payload.hides_old ? NULL : &judged, signed_in(), false);
 	csm_payload_add(&payload, psprintf("%s.attributes", link.audience), JSONBOID,
 					TRIGGER_FIRED_BY_INSERT(data->tg_event) ? NULL : &before,
 					TRIGGER_FIRED_BY_DELETE(data->tg_event) ? NULL : &after);

@@ -19,6 +19,7 @@ typedef struct CsmPayload
 {
 	JsonbParseState *state;
 	int			fields;
+	bool		hides_old;		/* what was is not to be told: it is being erased */
 } CsmPayload;
 
 extern void csm_payload_begin(CsmPayload *payload);

@@ -28,6 +28,7 @@ csm_payload_begin(CsmPayload *payload)
 {
 	payload->state = NULL;
 	payload->fields = 0;
+	payload->hides_old = false;
 	pushJsonbValue(&payload->state, WJB_BEGIN_OBJECT, NULL);
 }
 
@@ -130,7 +131,7 @@ csm_payload_add(CsmPayload *payload, const char *field, Oid type, const Datum *b
 {
 	push_string(payload, WJB_KEY, field, strlen(field));
 	pushJsonbValue(&payload->state, WJB_BEGIN_ARRAY, NULL);
-	push_value(payload, type, before);
+	push_value(payload, type, payload->hides_old ? NULL : before);
 	push_value(payload, type, after);
 	pushJsonbValue(&payload->state, WJB_END_ARRAY, NULL);
 	payload->fields++;

@@ -70,6 +70,8 @@ csm_intent(CsmIntentKind kind, int64 case_id)
 {
 	if (current.kind != kind)
 		return NULL;
+	if (current.all)
+		return &current;
 	if (current.many && bsearch(&case_id, many, nmany, sizeof(int64), compare_ids) != NULL)
 		current.case_id = case_id;
 	return current.case_id == case_id ? &current : NULL;
@@ -311,6 +313,18 @@ csm_begin_erasure(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+PG_FUNCTION_INFO_V1(csm_begin_erasures);
+
+/* csm_private.begin_erasures(): the same for all cases, and for rows of none. */
+Datum
+csm_begin_erasures(PG_FUNCTION_ARGS)
+{
+	CsmIntent	intent = {.kind = CSM_INTENT_ERASE, .all = true};
+
+	csm_intent_set(&intent);
+	PG_RETURN_VOID();
+}
+
 PG_FUNCTION_INFO_V1(csm_end_erasure);
 
 Datum
@@ -350,6 +364,18 @@ csm_end_open(PG_FUNCTION_ARGS)
 {
 	csm_intent_met();
 	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+}
+
+PG_FUNCTION_INFO_V1(csm_restoring);
+
+/*
+ * csm_private.restoring(): what a trigger would judge, stamp or derive stays as it
+ * is.  So it is while personal data are erased everywhere.
+ */
+Datum
+csm_restoring(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(csm_is_restoring() || csm_intent(CSM_INTENT_ERASE, 0) != NULL);
 }
 
 PG_FUNCTION_INFO_V1(csm_importing_sql);

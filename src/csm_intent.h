@@ -11,8 +11,9 @@
 /*
  * An intent holds for one case (CSM_INTENT_OPEN: the next new one), until the
  * trigger has met it or the (sub)transaction fails; CSM_INTENT_ERASE until it is
- * taken back, for as many rows as there are.  ACT and NOTE of the system can be
- * announced for many cases, each of which meets it once.  Only functions in
+ * taken back, for as many rows as there are, and if it says so for all cases.
+ * ACT and NOTE of the system can be announced for many cases, each of which
+ * meets it once.  Only functions in
  * csm_private announce one: no client can name them, and there is no setting.
  */
 typedef enum CsmIntentKind
@@ -40,6 +41,7 @@ typedef struct CsmIntent
 	CsmIntentKind kind;
 	int64		case_id;
 	bool		many;			/* one of those that were announced together */
+	bool		all;			/* ERASE: whatever the case, and rows of none */
 	char		action[NAMEDATALEN];
 	uint32		actors;
 	uint32		given;			/* ACT: CSM_GIVEN_*, beside columns */

@@ -13,6 +13,7 @@
 #define CSM_JUDGED_COMMENT	"comment"
 #define CSM_JUDGED_IMPORT	"imported"
 #define CSM_JUDGED_MERGE	"merge"
+#define CSM_JUDGED_ERASE	"erase"
 
 typedef struct CsmJudged
 {

@@ -479,14 +479,6 @@ csm_is_restoring(void)
 	}
 }
 
-PG_FUNCTION_INFO_V1(csm_restoring);
-
-Datum
-csm_restoring(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_BOOL(csm_is_restoring());
-}
-
 PG_FUNCTION_INFO_V1(csm_sign_in_as);
 
 /* csm_private.sign_in_as(user_id, local, until, session_id), for functions that have checked the proof. */

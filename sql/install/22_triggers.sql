@@ -12,7 +12,7 @@ AS 'MODULE_PATHNAME', 'csm_restoring' LANGUAGE c STABLE PARALLEL SAFE COST 1;
 ALTER FUNCTION csm_private.restoring() OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm_private.restoring() FROM PUBLIC;
 COMMENT ON FUNCTION csm_private.restoring() IS
-'True while rows are loaded from a dump: csm.restoring is on, or auto and a superuser runs with row_security off. Every trigger that derives or judges honours it';
+'True while rows are loaded from a dump (csm.restoring is on, or auto and a superuser runs with row_security off) and while personal data are erased. Every trigger that derives or judges honours it';
 
 -- Anchors: empty tables that no plan uses.  A change of an access edge sends
 -- the relcache message of the anchor to which its key hashes; a session that

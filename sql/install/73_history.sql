@@ -171,6 +171,11 @@ AS 'MODULE_PATHNAME', 'csm_begin_erasure' LANGUAGE c VOLATILE STRICT PARALLEL UN
 COMMENT ON FUNCTION csm_private.begin_erasure(bigint) IS
 'Announces that personal data in append-only rows of the case are erased: until end_erasure(), another announcement or the end of the transaction the columns that the triggers name may be changed, and no other';
 
+CREATE FUNCTION csm_private.begin_erasures() RETURNS void
+AS 'MODULE_PATHNAME', 'csm_begin_erasures' LANGUAGE c VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION csm_private.begin_erasures() IS
+'The same for all cases, for append-only rows of none, and for the personal columns of csm.cases, whatever their state; guards of other tables stand aside';
+
 CREATE FUNCTION csm_private.end_erasure() RETURNS void
 AS 'MODULE_PATHNAME', 'csm_end_erasure' LANGUAGE c VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION csm_private.end_erasure() IS 'Ends what begin_erasure() announced';
@@ -491,6 +496,7 @@ BEGIN
         'csm_private.case_words(csm.cases)',
         'csm_private.history()',
         'csm_private.begin_erasure(bigint)',
+        'csm_private.begin_erasures()',
         'csm_private.end_erasure()',
         'csm.case_as_of(bigint, timestamptz)',
         'csm_private.seal_history(bigint, bigint)',

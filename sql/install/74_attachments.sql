@@ -249,13 +249,15 @@ BEGIN
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
     END LOOP;
     FOREACH t IN ARRAY '{attachments,attachment_contents}'::text[] LOOP
-        EXECUTE format('CREATE TRIGGER %1$s_10_append_only BEFORE UPDATE OR DELETE ON csm.%1$s '
-                       'FOR EACH ROW EXECUTE FUNCTION csm_private.append_only()', t);
         EXECUTE format('CREATE TRIGGER %1$s_10_append_only_truncate BEFORE TRUNCATE ON csm.%1$s '
                        'FOR EACH STATEMENT EXECUTE FUNCTION csm_private.append_only()', t);
     END LOOP;
 END $$;
 GRANT EXECUTE ON FUNCTION csm.attach(bigint, text, text, bytea, text, bigint, bigint, bytea) TO csm_portal, csm_agent;
 
+CREATE TRIGGER attachments_10_append_only BEFORE UPDATE OR DELETE ON csm.attachments
+    FOR EACH ROW EXECUTE FUNCTION csm_private.append_only('author_name', 'file_name', 'size', 'sha256', 'url');
+CREATE TRIGGER attachment_contents_10_append_only BEFORE UPDATE OR DELETE ON csm.attachment_contents
+    FOR EACH ROW EXECUTE FUNCTION csm_private.append_only('content');
 CREATE TRIGGER attachments_30_history AFTER INSERT ON csm.attachments
     FOR EACH ROW EXECUTE FUNCTION csm_private.history('attachment');

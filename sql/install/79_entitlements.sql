@@ -476,7 +476,7 @@ CREATE TRIGGER contracts_40_holder AFTER UPDATE ON csm.contracts FOR EACH ROW
 CREATE TRIGGER contract_lines_10_fit AFTER INSERT OR UPDATE ON csm.contract_lines
     FOR EACH ROW EXECUTE FUNCTION csm_private.check_line();
 CREATE TRIGGER entitlement_uses_10_append_only BEFORE UPDATE OR DELETE ON csm.entitlement_uses
-    FOR EACH ROW EXECUTE FUNCTION csm_private.append_only();
+    FOR EACH ROW EXECUTE FUNCTION csm_private.append_only('note');
 CREATE TRIGGER entitlement_uses_10_append_only_truncate BEFORE TRUNCATE ON csm.entitlement_uses
     FOR EACH STATEMENT EXECUTE FUNCTION csm_private.append_only();
 -- One that is given is judged before one is filled in.

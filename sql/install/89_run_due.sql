@@ -21,6 +21,7 @@ BEGIN
         WHEN 'dispute_appeal' THEN PERFORM csm_private.due_dispute_appeal(t.tenant_id, t.object_id, at);
         WHEN 'sla' THEN PERFORM csm_private.due_sla(t.tenant_id, t.object_id, at);
         WHEN 'seal' THEN PERFORM csm_private.due_seal(t.tenant_id, t.object_id, at);
+        WHEN 'retention' THEN PERFORM csm_private.due_retention(t.tenant_id, t.object_id, at);
         WHEN 'follow_parent' THEN PERFORM csm_private.due_follow_parent(t.tenant_id, t.object_id, at);
         WHEN 'registration' THEN PERFORM csm_private.due_registration(t.tenant_id, t.object_id, at);
         ELSE
