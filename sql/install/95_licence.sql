@@ -60,7 +60,7 @@ COMMENT ON TABLE csm.licence_policies IS 'Readings of a licence contract: which 
 COMMENT ON COLUMN csm.licence_policies.tenant_id IS 'Tenant of the row';
 COMMENT ON COLUMN csm.licence_policies.policy IS 'Key of the policy';
 COMMENT ON COLUMN csm.licence_policies.label IS 'Name that people read';
-COMMENT ON COLUMN csm.licence_policies.counts IS 'Acts that count: fulfiller (worked on a case), stakeholder (acted for a customer by a staff role of that class), counterparty_act (an action on a dispute as the other company: propose, withdraw, escalate ...), counterparty_update (its comments and files), approver (decided where an approver was asked), requester (whatever else those did who ask for service)';
+COMMENT ON COLUMN csm.licence_policies.counts IS 'Acts that count: fulfiller (worked on a case), stakeholder (acted for a customer by a staff role of that class), counterparty_act (an action on a dispute as the other company: propose, withdraw, escalate ...), counterparty_update (its comments and files, and the acknowledgement that its first comment is), approver (decided where an approver was asked), requester (whatever else those did who ask for service)';
 COMMENT ON COLUMN csm.licence_policies.window_days IS 'An act counts in the period in which it falls and for so many days more; 0: in the period alone';
 COMMENT ON COLUMN csm.licence_policies.products IS 'Only acts that these csm.licence_products cover; empty: all acts, as one product';
 COMMENT ON COLUMN csm.licence_policies.union_products IS 'True: who acts under several products counts once; false: once for each';
@@ -74,7 +74,7 @@ SELECT h.id, h.tenant_id, h.case_id, h.at, h.actor_id, h.action, h.persona, h.re
        CASE WHEN h.persona LIKE 'staff:%' OR h.persona = 'staff' THEN h.persona
             WHEN h.relation = 'approver' THEN 'approver'
             WHEN h.relation LIKE 'respondent%' THEN
-                CASE WHEN h.action IN ('comment', 'private_entry', 'attach', 'update') THEN 'counterparty_update' ELSE 'counterparty_act' END
+                CASE WHEN h.action IN ('comment', 'private_entry', 'attach', 'update', 'acknowledge') THEN 'counterparty_update' ELSE 'counterparty_act' END
             WHEN h.relation IS NULL OR h.on_behalf_of IS NOT NULL AND coalesce(h.persona, '') NOT LIKE 'contact:%' THEN 'other'
             ELSE 'requester' END AS kind
 FROM csm.case_history h
@@ -95,7 +95,7 @@ CREATE INDEX case_history_acts_idx ON csm.case_history (tenant_id,
     (CASE WHEN persona LIKE 'staff:%' OR persona = 'staff' THEN persona
           WHEN relation = 'approver' THEN 'approver'
           WHEN relation LIKE 'respondent%' THEN
-              CASE WHEN action IN ('comment', 'private_entry', 'attach', 'update') THEN 'counterparty_update' ELSE 'counterparty_act' END
+              CASE WHEN action IN ('comment', 'private_entry', 'attach', 'update', 'acknowledge') THEN 'counterparty_update' ELSE 'counterparty_act' END
           WHEN relation IS NULL OR on_behalf_of IS NOT NULL AND coalesce(persona, '') NOT LIKE 'contact:%' THEN 'other'
           ELSE 'requester' END), actor_id, at, id)
     WHERE actor_id IS NOT NULL;
@@ -143,11 +143,12 @@ COMMENT ON FUNCTION csm_private.ship_licence_policies() IS 'Trigger of csm.tenan
 -- kind that counts, and by product where the policy names some. Kinds and people
 -- are walked over by the index, from one to the next. What depends on roles is a
 -- matter of time: the spans in which the roles that he held give an act this
--- class.
+-- class. Compiling the plan would take longer than running it.
 CREATE FUNCTION csm_private.licence_firsts(p csm.licence_policies, during tstzrange)
 RETURNS TABLE (user_id bigint, product text, counts_as text, at timestamptz, history_id bigint)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
     WITH RECURSIVE people AS (
         SELECT k.kind, (SELECT a.actor_id FROM csm_private.acts a

@@ -70,6 +70,12 @@ BEGIN ATOMIC
         ('csm.external_identities', 'subject', 'person', 'user_id', 'delete'),
         ('csm.passwords', 'hash', 'secret', 'user_id', 'delete'),
         ('csm.password_resets', 'token_hash', 'secret', 'user_id', 'delete'),
+        ('csm.registrations', 'email', 'person', 'user_id', 'delete'),
+        ('csm.registrations', 'email_key', 'person', 'user_id', 'delete'),
+        ('csm.registrations', 'display_name', 'person', 'user_id', 'delete'),
+        ('csm.registrations', 'terms', 'text', 'user_id', 'delete'),
+        ('csm.registrations', 'reason', 'text', 'user_id', 'delete'),
+        ('csm_private.registration_tokens', 'token_hash', 'secret', NULL, 'own'),
         ('csm.legal_holds', 'reason', 'text', 'user_id', 'word'),
         ('csm.erasure_requests', 'reason', 'text', 'user_id', 'word')
   UNION ALL
@@ -129,7 +135,13 @@ BEGIN ATOMIC
         ('csm.identity_provider_keys', 'kid jwk algorithms'),
         ('csm.spent_tokens', 'token_hash'),
         ('csm.denied_passwords', 'password'),
+        ('csm.account_domains', 'domain'),
+        ('csm.registrations', 'kind state language role route'),
+        ('csm_private.registration_codes', 'code_hash'),
+        ('csm_private.registration_tokens', 'purpose'),
+        ('csm_private.captcha_used', 'challenge'),
         ('csm_private.secrets', 'name value'),
+        ('csm.erasure_requests', 'erased'),
         ('csm.licence_products', 'product label roles'),
         ('csm.licence_policies', 'policy label counts products'),
         ('csm_private.shipped_copies', 'kind key content')
@@ -452,7 +464,9 @@ BEGIN
             gone := gone || jsonb_build_object(substr(c.table_name, 5), n + coalesce((gone ->> substr(c.table_name, 5))::bigint, 0));
         END IF;
     END LOOP;
+    -- What was begun with his address before there was a person.
     DELETE FROM csm.outbox o WHERE o.tenant_id = person.tenant_id AND lower(btrim(o.recipient)) = person.email_key;
+    DELETE FROM csm.registrations r WHERE r.tenant_id = person.tenant_id AND r.email_key = person.email_key;
     UPDATE csm.contacts k SET login_enabled = false WHERE k.user_id = person.id AND k.login_enabled;
     UPDATE csm.users u
     SET display_name = 'erased', email = NULL, phone = NULL, title = NULL, external_id = NULL, login_role = NULL,
@@ -505,6 +519,7 @@ DECLARE
     person csm.users := csm_private.person_to_keep(erase_person.user_id);
     me CONSTANT bigint := csm.current_user_id();
     request csm.erasure_requests;
+    gone jsonb;
 BEGIN
     IF coalesce(erase_person.reason, '') !~ '[^[:space:]]' THEN
         RAISE EXCEPTION 'an erasure needs a reason' USING ERRCODE = '22023', HINT = 'Say on what ground the person is erased.';
@@ -522,8 +537,9 @@ BEGIN
             HINT = 'Neither who asked for it nor the person himself can approve it.';
     END IF;
     PERFORM csm_private.refuse_held(person);
+    gone := csm_private.erase(person);
     UPDATE csm.erasure_requests r
-    SET erased = csm_private.erase(person), approved_by = me, erased_at = clock_timestamp(), reason = 'erased'
+    SET erased = gone, approved_by = me, erased_at = clock_timestamp(), reason = 'erased'
     WHERE r.id = request.id AND r.tenant_id = request.tenant_id RETURNING * INTO request;
     PERFORM csm_private.audit('person_erased', me, person.id, NULL, jsonb_build_object('request', request.id), person.tenant_id);
     RETURN request;
@@ -575,7 +591,7 @@ BEGIN
     FOR c IN SELECT p.table_name AS tab, p.column_name AS col, p.subject, p.erasure, k.key, k.case_key
              FROM csm_private.personal_columns() p CROSS JOIN LATERAL csm_private.row_key(p.table_name) k
              WHERE p.content IN ('text', 'person') AND k.key IS NOT NULL AND p.table_name <> 'csm.users'
-               AND p.column_name NOT IN ('search', 'sha256', 'content') AND pattern IS NOT NULL
+               AND p.erasure <> 'delete' AND p.column_name NOT IN ('search', 'sha256', 'content') AND pattern IS NOT NULL
              ORDER BY 1, 2
     LOOP
         -- without what csm.erase_person() empties by itself
@@ -606,7 +622,7 @@ BEGIN
     FROM csm_private.personal_columns() p CROSS JOIN LATERAL csm_private.row_key(p.table_name) k
     WHERE p.table_name = redact_mention.table_name AND p.column_name = redact_mention.column_name
       AND p.content IN ('text', 'person') AND k.key IS NOT NULL
-      AND p.table_name <> 'csm.users' AND p.column_name NOT IN ('search', 'sha256', 'content');
+      AND p.table_name <> 'csm.users' AND p.erasure <> 'delete' AND p.column_name NOT IN ('search', 'sha256', 'content');
     IF place.tab IS NULL THEN
         RAISE EXCEPTION 'nothing can be redacted in column %.%', redact_mention.table_name, redact_mention.column_name USING ERRCODE = '22023',
             HINT = 'csm.find_mentions() names table, column and row.';
@@ -670,6 +686,7 @@ DECLARE
     before timestamptz;
     ids bigint[];
     person csm.users;
+    gone jsonb;
 BEGIN
     IF jsonb_typeof(rules -> 'case_days') = 'number' THEN
         kind := 'case';
@@ -700,6 +717,12 @@ BEGIN
               AND NOT EXISTS (SELECT FROM csm.user_roles r WHERE r.user_id = u.id AND (r.valid_during IS NULL OR upper_inf(r.valid_during) OR upper(r.valid_during) >= before))
               AND NOT EXISTS (SELECT FROM csm.contacts k WHERE k.user_id = u.id AND (k.valid_during IS NULL OR upper_inf(k.valid_during) OR upper(k.valid_during) >= before))
               AND NOT EXISTS (SELECT FROM csm.consumers k WHERE k.user_id = u.id AND k.registered_at >= before)
+              AND NOT EXISTS (SELECT FROM csm.representations k WHERE u.id IN (k.representative_id, k.represented_id)
+                              AND (k.valid_during IS NULL OR upper_inf(k.valid_during) OR upper(k.valid_during) >= before))
+              AND NOT EXISTS (SELECT FROM csm.household_members k WHERE k.user_id = u.id
+                              AND (k.valid_during IS NULL OR upper_inf(k.valid_during) OR upper(k.valid_during) >= before))
+              AND NOT EXISTS (SELECT FROM csm.mail_senders s WHERE s.user_id = u.id)
+              AND NOT EXISTS (SELECT FROM csm.event_subscribers s WHERE s.user_id = u.id)
               AND NOT EXISTS (SELECT FROM csm.sold_products s WHERE s.user_id = u.id)
               AND NOT EXISTS (SELECT FROM csm.contracts s WHERE s.user_id = u.id)
               AND NOT EXISTS (SELECT FROM csm.cases c WHERE c.requester_id = u.id
@@ -715,7 +738,8 @@ BEGIN
             END;
             INSERT INTO csm.erasure_requests AS r (tenant_id, user_id, reason) VALUES (tenant_id, person.id, 'retention')
             ON CONFLICT (user_id) WHERE erased_at IS NULL DO NOTHING;
-            UPDATE csm.erasure_requests r SET erased = csm_private.erase(person), erased_at = clock_timestamp(), reason = 'erased'
+            gone := csm_private.erase(person);
+            UPDATE csm.erasure_requests r SET erased = gone, erased_at = clock_timestamp(), reason = 'erased'
             WHERE r.user_id = person.id AND r.erased_at IS NULL;
             PERFORM csm_private.audit('person_erased', NULL, person.id, NULL, '{"by": "retention"}', tenant_id);
             erased := erased + 1;
@@ -878,7 +902,8 @@ BEGIN
                    FROM csm.person_references() p
                    JOIN pg_class c ON c.relname = split_part(p.table_name, '.', 2)
                    JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = split_part(p.table_name, '.', 1)
-                   WHERE n.nspname = 'csm' AND has_column_privilege(c.oid, p.column_name, 'SELECT')) f
+                   -- the relation first: elsewhere one of the same name has other columns
+                   WHERE CASE WHEN n.nspname = 'csm' THEN has_column_privilege(c.oid, p.column_name, 'SELECT') ELSE false END) f
              ORDER BY 1, 2
     LOOP
         EXECUTE format('SELECT jsonb_agg(to_jsonb(x)) FROM (SELECT %s FROM %s t WHERE t.%I = $1) x',
@@ -914,9 +939,10 @@ FROM csm.users u;
 ALTER VIEW csm_report.people OWNER TO csm_owner;
 REVOKE ALL ON csm_report.people FROM PUBLIC;
 GRANT SELECT ON csm_report.people TO csm_agent, csm_reporter, csm_admin;
--- A department names few people, a location or serial number one.
-REVOKE SELECT ON csm.employees FROM csm_reporter;
+-- A department names few people, a free text may name any.
+REVOKE SELECT ON csm.employees, csm.contract_lines FROM csm_reporter;
 GRANT SELECT (user_id, tenant_id, manager_id) ON csm.employees TO csm_reporter;
+GRANT SELECT (id, tenant_id, contract_id, product_id, sold_product_id, asset_id, quantity) ON csm.contract_lines TO csm_reporter;
 COMMENT ON VIEW csm_report.people IS 'One row for each person whom the reader may see, under a number in place of a name';
 COMMENT ON COLUMN csm_report.people.id IS 'Key, csm.users.id';
 COMMENT ON COLUMN csm_report.people.label IS 'Stands for the name: Person and the key';

@@ -34,8 +34,8 @@ BEGIN
     INSERT INTO csm.employees (tenant_id, user_id, department) VALUES (small.tenant(), her, 'Quaddle lab');
     INSERT INTO csm.households (tenant_id, name, head_user_id) VALUES (small.tenant(), 'Quaddle family', her);
     INSERT INTO csm.products (tenant_id, name) VALUES (small.tenant(), 'kettle');
-    INSERT INTO csm.assets (tenant_id, user_id, branch, product_id, serial_number, location)
-    SELECT small.tenant(), her, 'b2c', p.id, 'WQ-77-1', '3 Quaddle Street' FROM csm.products p WHERE p.name = 'kettle';
+    INSERT INTO csm.assets (tenant_id, user_id, product_id, serial_number, location)
+    SELECT small.tenant(), her, p.id, 'WQ-77-1', '3 Quaddle Street' FROM csm.products p WHERE p.name = 'kettle';
     INSERT INTO csm.handling_notes (tenant_id, user_id, body) VALUES (small.tenant(), her, 'Quaddle calls often');
     INSERT INTO csm.outbox (tenant_id, kind, recipient, payload) VALUES (small.tenant(), 'news', 'wilhelmina@QUADDLE.example', '{"name": "Quaddle"}');
 END $$;

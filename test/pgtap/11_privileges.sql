@@ -7,7 +7,7 @@ INSERT INTO matrix VALUES
     ('csm.roles', '', 's', 's', 's', 'siud'),
     ('csm.role_permissions', '', 's', 's', 's', 'siud'),
     ('csm.users', '', 's', 'sIU', 'S', 'sIU'),
-    ('csm.employees', '', 's', 'siud', 's', 'siud'),
+    ('csm.employees', '', 's', 'siud', 'S', 'siud'),
     ('csm.consumers', '', 's', 'siud', 's', 'siud'),
     ('csm.accounts', '', 's', 'sIU', 's', 'sIU'),
     ('csm.contacts', '', 's', 'siud', 's', 'siud'),
@@ -27,7 +27,7 @@ INSERT INTO matrix VALUES
     ('csm.asset_contacts', '', 'sId', 'sId', '', 'sId'),
     ('csm.asset_parties', '', 'sIUd', 'sIUd', '', 'sIUd'),
     ('csm.contracts', '', 's', 'sIU', 'S', 'sIU'),
-    ('csm.contract_lines', '', 's', 'sId', 's', 'sId'),
+    ('csm.contract_lines', '', 's', 'sId', 'S', 'sId'),
     ('csm.entitlements', '', 's', 'sIU', 'S', 'sIU'),
     ('csm.entitlement_uses', '', '', 's', '', 's'),
     ('csm.case_types', '', 's', 's', 's', 'siud'),
@@ -86,6 +86,11 @@ INSERT INTO matrix VALUES
     ('csm.registrations', '', 's', 's', '', 's'),
     ('csm.user_merges', '', '', 's', '', 's'),
     ('csm.notification_preferences', '', 'sIUd', 'sIUd', '', 'sIUd'),
+    ('csm.licence_products', '', '', 's', '', 'siud'),
+    ('csm.licence_policies', '', '', 's', '', 'siud'),
+    ('csm.legal_holds', '', '', 's', '', 's'),
+    ('csm.erasure_requests', '', '', 's', '', 's'),
+    ('csm_report.people', '', '', 's', 's', 's'),
     ('csm_report.cases', '', '', 's', 's', 's');
 
 CREATE FUNCTION pg_temp.may(role_name text, tab oid) RETURNS text LANGUAGE sql AS $$
@@ -127,6 +132,8 @@ FROM (VALUES
     ('csm_agent', 'csm.escalations', 'UPDATE', 'trend'),
     ('csm_reporter', 'csm.users', 'SELECT', 'id tenant_id language time_zone enabled created_at'),
     ('csm_reporter', 'csm.households', 'SELECT', 'id tenant_id'),
+    ('csm_reporter', 'csm.employees', 'SELECT', 'user_id tenant_id manager_id'),
+    ('csm_reporter', 'csm.contract_lines', 'SELECT', 'id tenant_id contract_id product_id sold_product_id asset_id quantity'),
     ('csm_admin', 'csm.tenants', 'UPDATE', 'name settings'),
     ('csm_portal', 'csm.case_history', 'SELECT', 'id tenant_id case_id at action actor_id actor_name relation on_behalf_of audience payload'),
     ('csm_portal', 'csm.asset_contacts', 'INSERT', 'asset_id sold_product_id contact_id'),

@@ -39,10 +39,10 @@ INSERT INTO csm.licence_policies (tenant_id, policy, label, counts) VALUES
     (small.tenant(), 'resolving', 'The other company only where it resolves', '{fulfiller,counterparty_act}');
 SELECT is(small.asks('all', person), expected, 'A38 class of the first act: ' || person)
 FROM (VALUES ('north contact', 'requester requester open'), ('globex contact', 'requester requester open'),
-             ('globex manager', 'counterparty counterparty_update comment'), ('b2b agent', 'fulfiller fulfiller open'),
+             ('globex manager', 'counterparty counterparty_update acknowledge'), ('b2b agent', 'fulfiller fulfiller open'),
              ('contributor', 'stakeholder stakeholder open'), ('employee', 'requester requester open')) v(person, expected);
 SELECT is(small.asks('related_free', 'globex manager'), NULL, 'C4 reading 1: the other company of a dispute is free');
-SELECT is(small.asks('counterparty_counts', 'globex manager'), 'counterparty counterparty_update comment', 'C4 reading 2: it counts from its first comment on');
+SELECT is(small.asks('counterparty_counts', 'globex manager'), 'counterparty counterparty_update acknowledge', 'C4 reading 2: it counts from its first comment on');
 SELECT is(small.asks('resolving', 'globex manager'), 'counterparty counterparty_act propose', 'C4 reading 3: only with the act that resolves');
 SELECT is(small.asks('related_free', 'north contact'), NULL, 'A23 a customer is free');
 SELECT is(small.asks('counterparty_counts', 'north contact'), NULL, 'A23 a claimant is free by either reading');
@@ -116,7 +116,7 @@ RETURNS TABLE (user_id bigint, product text, counts_as text, highest_class text,
                         WHEN 'external' = ANY (o.classes) THEN 'requester' WHEN s.roles IS NULL THEN 'fulfiller' END
                WHEN h.relation = 'approver' THEN CASE WHEN s.asks THEN 'approver' END
                WHEN split_part(h.relation, ', ', 1) = 'respondent' THEN
-                   CASE WHEN s.asks THEN CASE WHEN h.action IN ('comment', 'private_entry', 'attach', 'update') THEN 'counterparty_update' ELSE 'counterparty_act' END END
+                   CASE WHEN s.asks THEN CASE WHEN h.action IN ('comment', 'private_entry', 'attach', 'update', 'acknowledge') THEN 'counterparty_update' ELSE 'counterparty_act' END END
                WHEN h.relation IS NULL OR h.on_behalf_of IS NOT NULL AND NOT coalesce(starts_with(h.persona, 'contact:'), false) THEN
                    CASE WHEN 'stakeholder' = ANY (o.classes) THEN 'stakeholder' WHEN s.asks AND NOT 'stakeholder' = ANY (e.classes) THEN 'requester' END
                WHEN s.asks THEN 'requester' END AS counts_as
@@ -135,8 +135,8 @@ RETURNS TABLE (user_id bigint, product text, counts_as text, highest_class text,
         FROM act a WHERE a.counts_as = ANY (p.counts)
     )
     SELECT DISTINCT ON (c.actor_id, c.share) c.actor_id, c.product, c.counts_as,
-           (SELECT CASE min(x.rank) WHEN 1 THEN 'fulfiller' WHEN 2 THEN 'stakeholder' WHEN 3 THEN 'counterparty' WHEN 4 THEN 'counterparty' ELSE 'requester' END
-            FROM counted x WHERE x.actor_id = c.actor_id AND x.share IS NOT DISTINCT FROM c.share), c.id
+           CASE min(c.rank) OVER (PARTITION BY c.actor_id, c.share)
+           WHEN 1 THEN 'fulfiller' WHEN 2 THEN 'stakeholder' WHEN 3 THEN 'counterparty' WHEN 4 THEN 'counterparty' ELSE 'requester' END, c.id
     FROM counted c ORDER BY c.actor_id, c.share, c.at, c.id, c.rank, c.product
 $$;
 CREATE FUNCTION slow.act(n integer) RETURNS void LANGUAGE sql AS $$
@@ -152,7 +152,7 @@ $$;
 INSERT INTO csm.roles (tenant_id, role, kind, user_class, label) VALUES (small.tenant(), 'helper', 'staff', 'external', 'Helper');
 UPDATE csm.licence_products SET roles = roles || '{helper,viewer}'::text[] WHERE product = 'internal_service' AND tenant_id = small.tenant();
 SELECT setseed(0.55);
-SELECT slow.act(4000);
+SELECT slow.act(2000);
 INSERT INTO csm.user_roles (tenant_id, user_id, role, valid_during)
 SELECT small.tenant(), n.id, r.role,
        CASE WHEN random() < 0.2 THEN NULL ELSE tstzrange(timestamptz '2025-01-01' + floor(random() * 180) * interval '1 day',
@@ -169,7 +169,7 @@ SELECT i, ROW(small.tenant(), 't' || i, 'x',
               ((ARRAY['{}', '{}', '{customer_service}', '{internal_service}', '{customer_service,internal_service}'])[1 + floor(random() * 5)])::text[],
               random() < 0.5, false)::csm.licence_policies AS p,
        tstzrange(x.first, x.first + (1 + floor(random() * 100)) * interval '1 day') AS period
-FROM generate_series(1, 40) i CROSS JOIN LATERAL (SELECT timestamptz '2025-01-01' + floor(random() * 300 + 0 * i) * interval '1 day' AS first) x;
+FROM generate_series(1, 30) i CROSS JOIN LATERAL (SELECT timestamptz '2025-01-01' + floor(random() * 300 + 0 * i) * interval '1 day' AS first) x;
 INSERT INTO csm.licence_policies SELECT (t.p).* FROM slow.trial t;
 -- as the owner without identity, in a database with two tenants, csm.tenant says which
 CREATE FUNCTION slow.fast(t slow.trial) RETURNS TABLE (user_id bigint, product text, counts_as text, highest_class text, history_id bigint) LANGUAGE plpgsql AS $$
@@ -181,7 +181,7 @@ END $$;
 GRANT USAGE ON SCHEMA slow TO csm_admin;
 CREATE TABLE slow.answers AS SELECT t.i, f.* FROM slow.trial t CROSS JOIN LATERAL slow.fast(t) f;
 CREATE TABLE slow.expected AS SELECT t.i, s.* FROM slow.trial t CROSS JOIN LATERAL slow.usage(t.p, t.period) s;
-SELECT ok((SELECT count(*) FROM slow.expected) > 300, 'A38 the random policies count somebody');
+SELECT ok((SELECT count(*) FROM slow.expected) > 200, 'A38 the random policies count somebody');
 SELECT is_empty('(TABLE slow.answers EXCEPT ALL TABLE slow.expected)', 'A38 licence_usage: nobody whom the plain query does not count, by the same act');
 SELECT is_empty('(TABLE slow.expected EXCEPT ALL TABLE slow.answers)', 'A38 licence_usage: everybody whom the plain query counts, by the same act');
 SELECT * FROM finish();

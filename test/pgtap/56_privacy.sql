@@ -169,9 +169,13 @@ SELECT is((SELECT string_agg(DISTINCT body, ', ') FROM csm.case_entries WHERE ca
 SELECT is((SELECT intact FROM csm.verify_history()), true, 'A37 the history verifies after it');
 SELECT is((SELECT string_agg(concat_ws(' ', r.kind, r.erased, r.held), ', ' ORDER BY r.kind) FROM csm.run_retention(clock_timestamp() + interval '31 days') r), 'case 0 1, person 0 0', 'A37 a second run finds nothing');
 SELECT ok((SELECT string_agg(u.display_name, ', ' ORDER BY u.id) FROM csm.users u WHERE u.id IN (small.u('gone'), small.u('gone but held'), small.u('mother'), small.u('employee'))) !~ 'erased', 'A37 no person yet');
+SELECT small.u('gone') AS gone \gset
+CREATE TABLE small.before AS SELECT id FROM csm.users WHERE display_name = 'erased';
 SELECT csm.run_retention(clock_timestamp() + interval '61 days');
 SELECT is((SELECT string_agg(u.display_name, ', ' ORDER BY u.display_name) FROM csm.users u WHERE u.id IN (small.u('gone'), small.u('gone but held'), small.u('mother'), small.u('employee'), small.u('north contact'))),
           'employee, erased, gone but held, mother, north contact', 'A37 who left is erased; who is held, has an open case, or works here is not');
+SELECT is((SELECT array_agg(u.id) FROM csm.users u WHERE u.display_name = 'erased' AND u.id NOT IN (TABLE small.before)), ARRAY[:gone::bigint],
+          'A37 nobody else: personas, households and representations in use keep a person');
 SELECT is((SELECT done FROM csm.run_due(clock_timestamp() + interval '2 hours') WHERE kind = 'retention'), 1::bigint, 'A37 csm.run_due() runs it');
 SELECT small.retention(NULL);
 SELECT is((SELECT count(*) FROM csm.timers WHERE kind = 'retention'), 0::bigint, 'A37 without the setting there is no timer');
