@@ -75,6 +75,13 @@ BEGIN ATOMIC
         ('csm.registrations', 'display_name', 'person', 'user_id', 'delete'),
         ('csm.registrations', 'terms', 'text', 'user_id', 'delete'),
         ('csm.registrations', 'reason', 'text', 'user_id', 'delete'),
+        ('csm.sessions', 'label', 'person', 'user_id', 'delete'),
+        ('csm_private.session_tokens', 'token_hash', 'secret', NULL, 'own'),
+        ('csm_private.email_changes', 'email', 'person', 'user_id', 'delete'),
+        ('csm_private.email_changes', 'token_hash', 'secret', 'user_id', 'delete'),
+        ('csm.user_merges', 'reason', 'text', 'kept_id', 'word'),
+        ('csm.user_merges', 'removed', 'person', 'kept_id', 'object'),
+        ('csm.user_merges', 'given_up', 'person', 'kept_id', 'list'),
         ('csm_private.registration_tokens', 'token_hash', 'secret', NULL, 'own'),
         ('csm.legal_holds', 'reason', 'text', 'user_id', 'word'),
         ('csm.erasure_requests', 'reason', 'text', 'user_id', 'word')
@@ -136,6 +143,8 @@ BEGIN ATOMIC
         ('csm.spent_tokens', 'token_hash'),
         ('csm.denied_passwords', 'password'),
         ('csm.account_domains', 'domain'),
+        ('csm.notification_preferences', 'event channel'),
+        ('csm.sessions', 'kind persona actions'),
         ('csm.registrations', 'kind state language role route'),
         ('csm_private.registration_codes', 'code_hash'),
         ('csm_private.registration_tokens', 'purpose'),
@@ -150,7 +159,7 @@ END;
 ALTER FUNCTION csm_private.personal_columns() OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm_private.personal_columns() FROM PUBLIC;
 COMMENT ON FUNCTION csm_private.personal_columns() IS
-'Every column of a type that can hold words or bytes. content: none; person (data of the person whom the column subject names); text (free text, subject: its author or whom it is about; may mention anybody); secret (never exported). erasure: null, word (''erased'' where a value is), object ({}), delete (the row), own (written out in csm_private.erase_texts() and erase()), offer (csm.find_mentions() alone)';
+'Every column of a type that can hold words or bytes. content: none; person (data of the person whom the column subject names); text (free text, subject: its author or whom it is about; may mention anybody); secret (never exported). erasure: null, word (''erased'' where a value is), object ({}), list ([]), delete (the row), own (written out in csm_private.erase_texts() and erase()), offer (csm.find_mentions() alone)';
 
 -- ---- holds and requests ----
 
@@ -425,6 +434,8 @@ DECLARE
     own CONSTANT bigint[] := ARRAY(SELECT c.id FROM csm.cases c WHERE c.requester_id = person.id ORDER BY c.id);
     gone jsonb := csm_private.erase_texts(own, false);
     kinds CONSTANT text[] := ARRAY(SELECT csm_private.act_kinds(person.tenant_id));
+    -- History goes on naming persons who were made one with him.
+    ids CONSTANT bigint[] := person.id || ARRAY(SELECT m.removed_id FROM csm.user_merges m WHERE m.kept_id = person.id);
     c record;
     n bigint;
 BEGIN
@@ -441,20 +452,20 @@ BEGIN
     UPDATE csm.case_history h SET actor_name = NULL, payload = NULL, salt = NULL
     WHERE h.salt IS NOT NULL
       AND h.id = ANY (ARRAY(SELECT a.id FROM csm_private.acts a
-                            WHERE a.tenant_id = person.tenant_id AND a.kind = ANY (kinds) AND a.actor_id = person.id));
+                            WHERE a.tenant_id = person.tenant_id AND a.kind = ANY (kinds) AND a.actor_id = ANY (ids)));
     GET DIAGNOSTICS n = ROW_COUNT;
     gone := gone || jsonb_build_object('case_history', n + (gone ->> 'case_history')::bigint);
     UPDATE csm.handling_notes t SET body = 'erased'
     FROM csm.contacts k WHERE k.user_id = person.id AND t.contact_id = k.id AND t.tenant_id = k.tenant_id;
 
     FOR c IN SELECT p.table_name, p.subject, p.erasure, array_agg(p.column_name ORDER BY p.column_name) AS columns
-             FROM csm_private.personal_columns() p WHERE p.erasure IN ('null', 'word', 'object', 'delete') GROUP BY 1, 2, 3
+             FROM csm_private.personal_columns() p WHERE p.erasure IN ('null', 'word', 'object', 'list', 'delete') GROUP BY 1, 2, 3
     LOOP
         IF c.erasure = 'delete' THEN
             EXECUTE format('DELETE FROM %s WHERE %I = $1 AND tenant_id = $2', c.table_name, c.subject) USING person.id, person.tenant_id;
         ELSE
             EXECUTE format('UPDATE %s SET %s WHERE %I = $1 AND tenant_id = $2', c.table_name,
-                           (SELECT string_agg(format(CASE c.erasure WHEN 'null' THEN '%1$I = NULL' WHEN 'object' THEN '%1$I = ''{}'''
+                           (SELECT string_agg(format(CASE c.erasure WHEN 'null' THEN '%1$I = NULL' WHEN 'object' THEN '%1$I = ''{}''' WHEN 'list' THEN '%1$I = ''[]'''
                                                      ELSE '%1$I = CASE WHEN %1$I IS NOT NULL THEN ''erased'' END' END, x), ', ')
                             FROM unnest(c.columns) x), c.subject)
             USING person.id, person.tenant_id;
@@ -838,6 +849,7 @@ AS $$
     WHERE k.contype = 'f' AND n.nspname IN ('csm', 'csm_private') AND a.attname <> 'tenant_id'
   UNION
     VALUES ('csm.users', 'id'), ('csm.case_history', 'actor_id'), ('csm.case_history', 'on_behalf_of'), ('csm.events', 'actor_id'),
+           ('csm.events', 'on_behalf_of'), ('csm.case_entries', 'on_behalf_of'),
            ('csm.audit_log', 'actor_id'), ('csm.audit_log', 'subject_user_id'), ('csm.case_children', 'user_id')
 $$;
 COMMENT ON FUNCTION csm.person_references() IS

@@ -19,8 +19,8 @@ SELECT is_empty('SELECT table_name, column_name FROM csm_private.personal_column
                 'A37 personal_columns() names no column that is not there');
 SELECT is_empty('SELECT table_name, column_name FROM csm_private.personal_columns() GROUP BY 1, 2 HAVING count(*) > 1', 'A37 personal_columns() names each once');
 SELECT is_empty($$SELECT * FROM csm_private.personal_columns() WHERE content NOT IN ('none', 'person', 'text', 'secret')
-                  OR (content = 'none') <> (erasure IS NULL) OR erasure NOT IN ('null', 'word', 'object', 'delete', 'own', 'offer')
-                  OR erasure IN ('null', 'word', 'object', 'delete') AND subject IS NULL$$, 'A37 personal_columns() says of each what becomes of it');
+                  OR (content = 'none') <> (erasure IS NULL) OR erasure NOT IN ('null', 'word', 'object', 'list', 'delete', 'own', 'offer')
+                  OR erasure IN ('null', 'word', 'object', 'list', 'delete') AND subject IS NULL$$, 'A37 personal_columns() says of each what becomes of it');
 SELECT is_empty($$SELECT p.table_name, p.subject FROM csm_private.personal_columns() p
                   WHERE p.subject IS NOT NULL AND NOT EXISTS (SELECT FROM csm.person_references() r WHERE r.table_name = p.table_name AND r.column_name = p.subject)$$,
                 'A37 subjects are columns that name a person');
