@@ -55,6 +55,9 @@ $node->safe_psql('postgres', q{
 	UPDATE csm.accounts SET parent_id = small.a('south') WHERE id = small.a('north');
 	UPDATE csm.accounts SET parent_id = small.a('acme') WHERE id = small.a('north');
 	UPDATE csm.accounts SET name = name WHERE id = small.a('holding');
+	INSERT INTO csm.licence_products (tenant_id, product, label, roles) VALUES (small.tenant(), 'service', 'Service', '{agent}');
+	SELECT csm.place_hold('court', case_id => small.c('north: valve'));
+	SELECT csm.erase_person(small.u('lodger'), 'gone');
 	UPDATE csm.users SET enabled = false WHERE id = small.u('lodger');
 	SELECT csm_private.emit(small.tenant(), small.c('north: pump'), 'probe');
 	SELECT csm_private.give_positions(small.tenant());
