@@ -120,7 +120,7 @@ RESET session_replication_role;
 \set ECHO queries
 SELECT intact, broken_seq, what FROM csm.verify_history(:privacy_case);
 \set ECHO none
-SELECT intact || ', ' || seq AS seen,
+SELECT intact || ', ' || broken_seq AS seen,
        'false, ' || (SELECT seq FROM csm.case_history WHERE case_id = :privacy_case AND action = 'take') AS should
 FROM csm.verify_history(:privacy_case) \gset
 \set what 'verdict and link'
