@@ -227,7 +227,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    tenant CONSTANT bigint := csm.current_tenant_id();
+    tenant bigint := csm.current_tenant_id();
     found csm.licence_policies;
     unknown text;
 BEGIN
@@ -236,8 +236,9 @@ BEGIN
         RAISE EXCEPTION 'permission denied to read the licence meter' USING ERRCODE = '42501',
             HINT = 'Administrators do, and managers with reach all.';
     END IF;
+    tenant := coalesce(tenant, csm.default_tenant_id());
     SELECT * INTO found FROM csm.licence_policies l
-    WHERE l.tenant_id = coalesce(tenant, csm.default_tenant_id()) AND CASE WHEN policy IS NULL THEN l.active ELSE l.policy = policy END;
+    WHERE l.tenant_id = tenant AND CASE WHEN policy IS NULL THEN l.active ELSE l.policy = policy END;
     IF found.policy IS NULL THEN
         RAISE EXCEPTION 'there is no licence policy %', coalesce(quote_ident(policy), 'that is active') USING ERRCODE = '22023',
             HINT = 'Name one of csm.licence_policies.';
