@@ -83,6 +83,18 @@ $node->safe_psql('postgres', q{
 	DELETE FROM csm.roles WHERE role = 'contributor' AND tenant_id = small.tenant('foreign');
 	SET session_replication_role = replica;
 	-- rows that only functions and triggers write
+	INSERT INTO csm.identity_providers (tenant_id, name, issuer, audience) VALUES (small.tenant(), 'college', 'https://id.college.example', 'csm');
+	INSERT INTO csm.identity_provider_keys (tenant_id, provider_id, kid, jwk, algorithms)
+	SELECT tenant_id, id, 'k1', '{"kty": "RSA", "n": "AQ", "e": "AQAB"}', '{RS256}' FROM csm.identity_providers;
+	INSERT INTO csm.external_identities (tenant_id, provider_id, subject, user_id) SELECT tenant_id, id, 's-1', small.u('student') FROM csm.identity_providers;
+	INSERT INTO csm.spent_tokens (tenant_id, provider_id, token_hash, expires_at)
+	SELECT tenant_id, id, sha256('spent'), '2100-01-01' FROM csm.identity_providers;
+	INSERT INTO csm.denied_passwords (tenant_id, password) VALUES (small.tenant(), 'password1234');
+	INSERT INTO csm.password_policies (tenant_id) VALUES (small.tenant());
+	INSERT INTO csm.passwords (tenant_id, user_id, hash) VALUES (small.tenant(), small.u('student'), '$argon2id$v=19$m=8,t=1,p=1$AAAA$AAAA');
+	INSERT INTO csm.password_resets (tenant_id, user_id, token_hash, expires_at) VALUES (small.tenant(), small.u('student'), sha256('reset'), '2100-01-01');
+	INSERT INTO csm.sessions (tenant_id, user_id, expires_at, idle_minutes) VALUES (small.tenant(), small.u('student'), '2100-01-01', 30);
+	INSERT INTO csm_private.session_tokens (tenant_id, session_id, token_hash) SELECT tenant_id, id, sha256('session') FROM csm.sessions;
 	INSERT INTO csm.dispute_proposals (tenant_id, case_id, round, side, proposed_by, proposed_name, reference, amount, currency)
 	VALUES (small.tenant(), small.c('dispute: globex'), 1, 'counterparty', small.u('globex manager'), 'Old Name', 'CN-1', 10.50, 'EUR');
 	INSERT INTO csm.escalation_templates (tenant_id, template, label) VALUES (small.tenant(), 'hot', 'Hot');
