@@ -147,7 +147,7 @@ $(UPDATE_SQL): %: sql/update/%.in $(SQL_PARTS) Makefile
 	        while ((getline line < part) > 0) { \
 	            if (index(line, "CREATE FUNCTION " $$3 "(") == 1 || index(line, "CREATE OR REPLACE FUNCTION " $$3 "(") == 1) { on = 1; n++; \
 	                sub(/^CREATE FUNCTION /, "CREATE OR REPLACE FUNCTION ", line) } \
-	            if (on) print line; if (line ~ /^(END )?[$$][$$];$$/) on = 0 } \
+	            if (on) print line; if (line ~ /^(END )?[$$][$$];$$|^END;$$/) on = 0 } \
 	        close(part); if (n == 0) { print "no function " $$3 " in " part > "/dev/stderr"; exit 1 } next } \
 	    /^-- @comments/ { m = split(parts, file, " "); \
 	        for (i = 1; i <= m; i++) { on = 0; while ((getline line < file[i]) > 0) { \
