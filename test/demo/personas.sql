@@ -67,12 +67,20 @@ CROSS JOIN LATERAL (VALUES (14, 'demo_claimant'::name, t.claimant, 'claims'), (1
 JOIN demo.contacts k ON k.account_id = v.account_id AND k.role = 'case_manager'
 JOIN csm.accounts a ON a.id = v.account_id;
 
+-- The administrator of a group of companies, and the login of a portal on the web: visitors, until they sign in.
+INSERT INTO demo.personas (place, login, user_id, granted, who)
+SELECT 16, 'demo_group_admin', user_id, 'csm_portal', 'administrator of the Halden Group'
+FROM demo.contacts WHERE number = 'A01' AND role = 'customer_admin'
+UNION ALL
+SELECT 17, 'demo_visitor', NULL, 'csm_guest', 'a visitor, who may register and sign in';
+
 -- A role for each, and for whom it stands. map_login grants nothing; the csm role says which API the login may use.
 \o /dev/null
 SELECT format('CREATE ROLE %I LOGIN IN ROLE %I', login, granted) FROM demo.personas
 UNION ALL
 SELECT format('SELECT csm.map_login(%s, %L)', user_id, login) FROM demo.personas WHERE user_id IS NOT NULL
 \gexec
+GRANT csm_portal TO demo_visitor;
 \o
 
 -- Cases by the number of an account: as customer's, and from submission on as those of the other company in a dispute.

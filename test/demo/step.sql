@@ -1,5 +1,6 @@
--- Head of a screen: :n, :title, :look.
+-- Head of a screen: :title, :look. Screens are counted in :n.
 \set ECHO none
+SELECT :n + 1 AS n \gset
 \if :pause
     \prompt 'Enter: next screen ' answer
 \endif

@@ -5,6 +5,7 @@
 \pset footer off
 \pset null '-'
 \set SHOW_CONTEXT never
+\set n 0
 SELECT jsonb_object_agg(login, found) AS expected
 FROM (SELECT login, format('%s, sum of ids %s', count(*), sum(case_id)) AS found FROM demo.expected GROUP BY login) e \gset
 SELECT count(*) AS all_cases FROM csm.cases \gset
@@ -15,6 +16,7 @@ SELECT max(user_id) FILTER (WHERE login = 'demo_child_manager') AS child_manager
        max(user_id) FILTER (WHERE login = 'demo_contact') AS contact,
        max(user_id) FILTER (WHERE login = 'demo_partner') AS partner
 FROM demo.personas \gset
+SELECT id AS shop FROM csm.accounts WHERE number = 'A01.1.1.1' \gset
 SELECT count(*) FILTER (WHERE c.id IN (SELECT case_id FROM demo.expected WHERE login = 'demo_child_manager')) AS terminals_child,
        count(*) AS terminals
 FROM csm.cases c WHERE c.search @@ to_tsquery('english', 'terminal') \gset
@@ -23,7 +25,6 @@ FROM csm.cases c LEFT JOIN csm.service_organizations o ON o.id = c.service_organ
 WHERE c.subject ILIKE '%debt not owed%' \gset
 
 -- ----
-\set n 1
 \set title 'What is in the database'
 \set look 'Three kinds of cases in one table: complaints of consumers (real), cases of companies and of employees (made up).'
 \ir step.sql
@@ -42,7 +43,6 @@ SELECT count(*) || ' complaints, ' || sum(reopen_count) || ' disputed' AS seen F
 -- ----
 \connect - demo_consumer
 \set as demo_consumer
-\set n 2
 \set title 'A consumer'
 \set look 'The head of a household sees his own complaints and those of its members, and nothing of the other 24,000 people.'
 \ir step.sql
@@ -53,7 +53,6 @@ SELECT display_name, personas, tenant_key FROM csm.whoami();
 -- ----
 \connect - demo_contact
 \set as demo_contact
-\set n 3
 \set title 'A plain contact of a company'
 \set look 'The same two questions. What this person asked himself, and no case of a colleague in the same account.'
 \ir step.sql
@@ -64,7 +63,6 @@ SELECT display_name, personas, roles FROM csm.whoami();
 -- ----
 \connect - demo_child_manager
 \set as demo_child_manager
-\set n 4
 \set title 'The case manager of a child account'
 \set look 'The role covers the account and all below it. Of the three accounts above not even the names are seen.'
 \ir step.sql
@@ -79,7 +77,6 @@ SELECT count(*) AS seen FROM csm.accounts WHERE number IN ('A01', 'A01.1', 'A01.
 -- ----
 \connect - demo_parent_manager
 \set as demo_parent_manager
-\set n 5
 \set title 'The case manager of the parent'
 \set look 'The same role at the top of the tree: cases of all six levels, the child''s among them.'
 \ir step.sql
@@ -96,7 +93,6 @@ WHERE a.number = 'A01.1.1.1' OR a.number LIKE 'A01.1.1.1.%' \gset
 -- ----
 \connect - demo_partner
 \set as demo_partner
-\set n 6
 \set title 'A partner'
 \set look 'Of one customer all cases since 2015 (scope all), of another only those that name the partner (scope named).'
 \ir step.sql
@@ -113,7 +109,6 @@ SELECT string_agg(DISTINCT rule, ' ') AS seen FROM csm.explain_access(csm.curren
 \ir check.sql
 
 -- ----
-\set n 7
 \set title 'The partner, after the relationship has ended'
 \set look 'The partner stays connected. Somebody else ends the first relationship, and the partner''s next statement knows.'
 \ir step.sql
@@ -138,7 +133,6 @@ SELECT granted, rule FROM csm.explain_access(csm.current_user_id(), :case_id);
 -- ----
 \connect - demo_agent
 \set as demo_agent
-\set n 8
 \set title 'Why does somebody see a case?'
 \set look 'An agent asks about the case of the last two screens: the child''s manager, the parent''s, the plain contact, the partner.'
 \ir step.sql
@@ -158,7 +152,6 @@ CROSS JOIN LATERAL csm.explain_access(u.user_id, :case_id) e \gset
 \ir check.sql
 
 -- ----
-\set n 9
 \set title 'An agent for companies'
 \set look 'Every case of every company, and the agent''s own questions as an employee; no complaint of a consumer.'
 \ir step.sql
@@ -169,7 +162,6 @@ SELECT display_name, personas, roles FROM csm.whoami();
 -- ----
 \connect - demo_branch_agent
 \set as demo_branch_agent
-\set n 10
 \set title 'An agent of one region'
 \set look 'The reach is a service organisation and what lies below it: complaints from the western states, and no others.'
 \ir step.sql
@@ -178,7 +170,6 @@ SELECT display_name, personas, roles FROM csm.whoami();
 -- ----
 \connect - demo_student
 \set as demo_student
-\set n 11
 \set title 'A student opens a case'
 \set look 'Noa is a row in csm.users: no consumer, no contact, no employee. That is enough to ask, and to see what she asked.'
 \ir step.sql
@@ -193,7 +184,6 @@ SELECT max(id) AS student_case, count(*) AS seen FROM csm.cases \gset
 \ir check.sql
 
 -- ----
-\set n 12
 \set title 'Two refusals'
 \set look 'To take a case is for agents, whatever its state. To accept is for her, but there is no solution to accept yet.'
 \ir step.sql
@@ -213,7 +203,6 @@ SELECT csm.act(:student_case, 'accept');
 -- ----
 \connect - demo_desk
 \set as demo_desk
-\set n 13
 \set title 'An agent of the internal desk works on it'
 \set look 'Take, a work note for colleagues, a question to the student: the case waits.'
 \ir step.sql
@@ -230,7 +219,6 @@ SELECT state AS seen FROM csm.cases WHERE id = :student_case \gset
 -- ----
 \connect - demo_student
 \set as demo_student
-\set n 14
 \set title 'The student answers'
 \set look 'She reads the question and not the work note. Her comment alone resumes the work.'
 \ir step.sql
@@ -247,7 +235,6 @@ SELECT (SELECT count(*) FROM csm.case_entries) || ' entries, ' || state AS seen 
 -- ----
 \connect - demo_desk
 \set as demo_desk
-\set n 15
 \set title 'The agent proposes a solution'
 \set look 'A proposal needs a code and notes: the first attempt is refused. Staff cannot accept for the student, either.'
 \ir step.sql
@@ -271,7 +258,6 @@ SELECT csm.act(:student_case, 'accept');
 -- ----
 \connect - demo_student
 \set as demo_student
-\set n 16
 \set title 'The student accepts'
 \set look 'What she can do now, she asks the database: it draws her buttons. Then the case is closed, for good.'
 \ir step.sql
@@ -294,7 +280,6 @@ SELECT state AS seen FROM csm.cases WHERE id = :student_case \gset
 -- ----
 \connect - demo_bi
 \set as demo_bi
-\set n 17
 \set title 'A BI tool'
 \set look 'Its login stands for a viewer of all branches. csm_report has figures and no text or personal data; the rules still hold.'
 \ir step.sql
@@ -318,7 +303,6 @@ SELECT count(*) AS seen, :all_cases + 1 AS should FROM csm_report.cases \gset
 -- ----
 \connect - demo_nobody
 \set as demo_nobody
-\set n 18
 \set title 'Nobody'
 \set look 'A login role that stands for no person: no row, no error. To name oneself a person is refused.'
 \ir step.sql
@@ -336,7 +320,6 @@ SET csm.user_id = '1';
 -- ----
 \connect - demo_child_manager
 \set as demo_child_manager
-\set n 19
 \set title 'Search, as somebody who sees little'
 \set look 'Full text and substring: both use an index, and both find only what the person may see.'
 \ir step.sql

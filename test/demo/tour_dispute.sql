@@ -10,7 +10,6 @@ WHERE p.login = 'demo_claimant' AND q.login = 'demo_respondent' \gset
 -- ----
 \connect - demo_claimant
 \set as demo_claimant
-\set n 20
 \set title 'A company claims something from another'
 \set look 'It may choose among the companies with which it trades, and no other: one that exists and one that does not are refused alike.'
 \ir step.sql
@@ -37,7 +36,6 @@ SELECT count(*) AS seen, :trades AS should FROM csm.dispute_counterparties() \gs
 -- ----
 \connect - demo_respondent
 \set as demo_respondent
-\set n 21
 \set title 'The other company answers'
 \set look 'It sees the claim and who claims, nothing else of that company. It may propose, with a reference; to accept is not its affair.'
 \ir step.sql
@@ -65,7 +63,6 @@ SELECT count(*) AS seen FROM csm.accounts WHERE name = :'claiming_company' \gset
 -- ----
 \connect - demo_claimant
 \set as demo_claimant
-\set n 22
 \set title 'The claimant refuses, and then accepts'
 \set look 'A refusal needs a reason. Every round stays as it was. The other side''s private entry is not there.'
 \ir step.sql
@@ -97,7 +94,6 @@ FROM csm.dispute_proposals WHERE case_id = :dispute \gset
 -- ----
 \connect - demo_parent_manager
 \set as demo_parent_manager
-\set n 23
 \set title 'A third company'
 \set look 'Nothing of the dispute; an agent for companies could read all of it, the private entry too.'
 \ir step.sql

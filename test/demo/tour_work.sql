@@ -3,7 +3,6 @@
 -- ----
 \connect - demo_admin
 \set as demo_admin
-\set n 24
 \set title 'What is promised, and how it is counted'
 \set look 'A promise is a row: eight working hours, the clock stands still while the customer is asked. Conditions are data over the case.'
 \ir step.sql
@@ -27,7 +26,6 @@ SELECT csm.business_add(c.id, '2015-07-02 15:00-04', 8 * 3600) = '2015-07-03 15:
 -- ----
 \connect - demo_contact
 \set as demo_agent
-\set n 25
 \set title 'The clock runs, stands still, and runs out'
 \set look 'The question to the customer stops it, his comment alone starts it again. Four days later time is up, whoever looks.'
 \ir step.sql
@@ -59,7 +57,6 @@ FROM csm.sla_events e JOIN csm.case_slas s ON s.id = e.case_sla_id WHERE s.case_
 -- ----
 \connect - demo_consumer
 \set as demo_consumer
-\set n 26
 \set title 'A consumer asks for the deletion of what is known about him'
 \set look 'A type of its own: it says what must be told, who may do what, and what only staff may read.'
 \ir step.sql
@@ -99,7 +96,6 @@ SELECT :'seen' || ', ' || state || ', ' || (attributes ? 'identity_proof') AS se
 -- ----
 \connect - demo_manager
 \set as demo_manager
-\set n 27
 \set title 'What happened, and whether it is still what was written'
 \set look 'Every change is a link of a chain: who, in which relation to the case. A row changed behind its back is found.'
 \ir step.sql
