@@ -127,6 +127,8 @@ extern const char *csm_session_persona(void);	/* NULL: all personas */
 extern int64 csm_session_behalf(int64 user_id);	/* for whom that person acts, 0: himself */
 extern void csm_session_set_behalf(int64 behalf, int64 user_id);
 extern const char *csm_session_tenant_key(void);	/* NULL: not set */
+extern void csm_session_become(int64 user_id, Oid role);
+extern Oid	csm_session_role(void);	/* whose rights and side count */
 extern bool csm_session_staff_side(void);
 extern bool csm_is_restoring(void);
 

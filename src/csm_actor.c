@@ -109,7 +109,7 @@ csm_acts_as_system(void)
 	if (csm_map_current() != NULL || csm_session_claims(&claimed) || csm_identity_of_login() != 0)
 		return false;
 	if (role == owner)
-		role = GetOuterUserId();
+		role = csm_session_role();
 	return has_bypassrls_privilege(role) || (OidIsValid(owner) && has_privs_of_role(role, owner));
 }
 

@@ -24,7 +24,7 @@ static bool
 asks_for_service_only(void)
 {
 	static const char *const asking[] = {"csm_portal", "csm_guest"};
-	Oid			role = GetOuterUserId();
+	Oid			role = csm_session_role();
 
 	if (superuser_arg(role) || csm_session_staff_side())
 		return false;

@@ -154,7 +154,7 @@ check_reference(const CsmMachine *machine, const CsmField *field, int64 id)
 {
 	Oid			types[2] = {INT8OID, INT8OID};
 	Datum		values[2];
-	Oid			role = GetOuterUserId();
+	Oid			role = csm_session_role();
 	Oid			relid = get_relname_relid(field->reference, get_namespace_oid("csm", false));
 	bool		bound = check_enable_rls(relid, role, true) == RLS_ENABLED;
 	bool		found = false;

@@ -94,7 +94,7 @@ csm_intent_met(void)
 bool
 csm_is_importing(void)
 {
-	return csm_importing && superuser_arg(GetOuterUserId());
+	return csm_importing && superuser_arg(csm_session_role());
 }
 
 /* ---- by SQL functions of csm_private ---- */

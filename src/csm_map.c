@@ -68,7 +68,7 @@ statement_key(StatementKey *key)
 	key->started = GetCurrentStatementStartTimestamp();
 	key->generation = csm_session_generation;
 	key->lxid = csm_lxid(MyProc);
-	key->role = GetOuterUserId();
+	key->role = csm_session_role();
 	if (ActiveSnapshotSet())
 	{
 		Snapshot	snapshot = GetActiveSnapshot();
@@ -96,7 +96,7 @@ same_statement(const StatementKey *key)
 
 	if (key->generation != csm_session_generation || key->lxid != csm_lxid(MyProc) ||
 		key->started != GetCurrentStatementStartTimestamp() ||
-		key->role != GetOuterUserId() || !ActiveSnapshotSet())
+		key->role != csm_session_role() || !ActiveSnapshotSet())
 		return false;
 	snapshot = GetActiveSnapshot();
 	return key->curcid == snapshot->curcid && key->xmin == snapshot->xmin &&

@@ -81,6 +81,7 @@ static char *user_id_setting = NULL;
 static char *tenant_setting = NULL;
 static char *persona_setting = NULL;
 static char *behalf_setting = NULL;
+static char *as_role_setting = NULL;
 static int	restoring_setting = CSM_RESTORING_AUTO;
 static bool allow_drop = false;
 
@@ -95,6 +96,10 @@ static const CsmClaim *proven = NULL;
 
 /* csm.on_behalf_of is being set by the function of that name. */
 static bool behalf_asked = false;
+
+/* csm.as_role: what csm_session_become() sets, and what stands in it. */
+static bool role_asked = false;
+static Oid	as_role = InvalidOid;
 
 /* The empty string is nobody; in a worker the leader's stamp follows. */
 static bool
@@ -250,6 +255,23 @@ check_behalf(char **newval, void **extra, GucSource source)
 	return false;
 }
 
+/* The oid of a role, by csm_session_become() alone; a worker believes its leader. */
+static bool
+check_as_role(char **newval, void **extra, GucSource source)
+{
+	if (*newval == NULL || (*newval)[0] == '\0' || role_asked || IsParallelWorker())
+		return true;
+	GUC_check_errdetail("It is set by csm only, while it acts for a person.");
+	return false;
+}
+
+static void
+assign_as_role(const char *newval, void *extra)
+{
+	as_role = newval != NULL ? (Oid) strtoul(newval, NULL, 10) : InvalidOid;
+	csm_session_generation++;
+}
+
 static void
 assign_generation(const char *newval, void *extra)
 {
@@ -284,6 +306,12 @@ csm_session_init(void)
 							   &behalf_setting, NULL, PGC_SUSET,
 							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
 							   check_behalf, assign_generation, NULL);
+	DefineCustomStringVariable("csm.as_role",
+							   "Role under which csm acts for a person who is not signed in.",
+							   NULL,
+							   &as_role_setting, NULL, PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL | GUC_DISALLOW_IN_FILE,
+							   check_as_role, assign_as_role, NULL);
 	DefineCustomBoolVariable("csm.importing",
 							 "Takes states and times of cases as given.",
 							 "For loading history from another system; events and notifications are not made.",
@@ -353,7 +381,7 @@ csm_session_id(void)
  * stays refused.
  */
 static void
-set_claim(const char *value, const CsmClaim *claimed, bool local)
+set_claim(const char *value, const CsmClaim *claimed, GucAction action)
 {
 	Oid			user;
 	int			context;
@@ -364,7 +392,7 @@ set_claim(const char *value, const CsmClaim *claimed, bool local)
 		proven = claimed;
 		SetUserIdAndSecContext(user, context & ~SECURITY_LOCAL_USERID_CHANGE);
 		(void) set_config_option("csm.user_id", value, PGC_SUSET, PGC_S_SESSION,
-								 local ? GUC_ACTION_LOCAL : GUC_ACTION_SET, true, 0, false);
+								 action, true, 0, false);
 	}
 	PG_FINALLY();
 	{
@@ -385,14 +413,59 @@ csm_session_sign_in(int64 user_id, bool local, TimestampTz until, int64 session_
 	char		value[32];
 
 	snprintf(value, sizeof(value), INT64_FORMAT, user_id);
-	set_claim(value, &signed_in, local);
+	set_claim(value, &signed_in, local ? GUC_ACTION_LOCAL : GUC_ACTION_SET);
 }
 
 /* Nobody, with no fallback to the login. */
 void
 csm_session_sign_out(bool local)
 {
-	set_claim("", NULL, local);
+	set_claim("", NULL, local ? GUC_ACTION_LOCAL : GUC_ACTION_SET);
+}
+
+/*
+ * Makes the session this person under this role, alone and under row security,
+ * until the caller's nesting level of settings ends; csm_as_person.c.
+ */
+void
+csm_session_become(int64 user_id, Oid role)
+{
+	static const char *const others[][2] = {
+		{"csm.persona", ""},
+		{"csm.on_behalf_of", ""},
+		{"row_security", "on"},
+	};
+	CsmClaim	person = {.user_id = user_id, .lxid = csm_lxid(MyProc), .until = DT_NOEND};
+	char		value[32];
+
+	snprintf(value, sizeof(value), INT64_FORMAT, user_id);
+	set_claim(value, &person, GUC_ACTION_SAVE);
+	for (int i = 0; i < (int) lengthof(others); i++)
+		(void) set_config_option(others[i][0], others[i][1], PGC_SUSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	snprintf(value, sizeof(value), "%u", role);
+	PG_TRY();
+	{
+		role_asked = true;
+		(void) set_config_option("csm.as_role", value, PGC_SUSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	}
+	PG_FINALLY();
+	{
+		role_asked = false;
+	}
+	PG_END_TRY();
+}
+
+/*
+ * The role whose rights count: of SET ROLE (the session user's where none was
+ * set), not the owner of a SECURITY DEFINER function; or that under which csm
+ * acts for a person.
+ */
+Oid
+csm_session_role(void)
+{
+	return OidIsValid(as_role) ? as_role : GetOuterUserId();
 }
 
 /* Asked for by another person, earlier in the transaction, it does not count. */
@@ -441,16 +514,12 @@ csm_session_tenant_key(void)
 	return (tenant_setting && tenant_setting[0]) ? tenant_setting : NULL;
 }
 
-/*
- * Does staff reach count?  The role of SET ROLE decides (the session user's
- * where none was set), not the owner of a SECURITY DEFINER function in which
- * the question may be asked.
- */
+/* Does staff reach count? */
 bool
 csm_session_staff_side(void)
 {
 	static const char *const staff[] = {"csm_agent", "csm_reporter", "csm_admin"};
-	Oid			role = GetOuterUserId();
+	Oid			role = csm_session_role();
 
 	for (int i = 0; i < (int) lengthof(staff); i++)
 	{
@@ -475,7 +544,7 @@ csm_is_restoring(void)
 		case CSM_RESTORING_OFF:
 			return false;
 		default:
-			return !row_security && superuser_arg(GetOuterUserId());
+			return !row_security && superuser_arg(csm_session_role());
 	}
 }
 

@@ -155,7 +155,7 @@ run(const char *sql, int nargs, const Oid *argtypes, const Datum *values,
 
 	GetUserIdAndSecContext(&saved_user, &saved_context);
 	if (as_caller)
-		SetUserIdAndSecContext(GetOuterUserId(), saved_context | SECURITY_LOCAL_USERID_CHANGE);
+		SetUserIdAndSecContext(csm_session_role(), saved_context | SECURITY_LOCAL_USERID_CHANGE);
 	else
 		SetUserIdAndSecContext(csm_owner_oid(false),
 							   saved_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
