@@ -203,7 +203,7 @@ COMMENT ON COLUMN csm.cases.impact IS '1 (high) to 3 (low)';
 COMMENT ON COLUMN csm.cases.urgency IS '1 (high) to 3 (low)';
 COMMENT ON COLUMN csm.cases.subject IS 'One line, up to 400 characters';
 COMMENT ON COLUMN csm.cases.description IS 'The matter, up to 100,000 characters; NULL for none';
-COMMENT ON COLUMN csm.cases.language IS 'Text search configuration for search, such as english; an unknown one counts as simple';
+COMMENT ON COLUMN csm.cases.language IS 'For search: a text search configuration, such as english, or a language tag, such as de; an unknown one counts as simple';
 COMMENT ON COLUMN csm.cases.channel IS 'How it came in: web, phone, email, chat, ...';
 COMMENT ON COLUMN csm.cases.requester_id IS 'For whom the case is; the caller by default';
 COMMENT ON COLUMN csm.cases.opened_by IS 'Who opened it; NULL for the system';
@@ -226,7 +226,7 @@ COMMENT ON COLUMN csm.cases.resolution_notes IS 'The proposed solution, read by 
 COMMENT ON COLUMN csm.cases.needs_attention IS 'The customer, or somebody beside the assignee, said something new';
 COMMENT ON COLUMN csm.cases.attributes IS 'Fields of the case type that every party to the case may read, a JSON object';
 COMMENT ON COLUMN csm.cases.party_keys IS 'Partner, household, internal contact, service organisation and counterparty as keys for the policy (id * 8 + kind); NULL for none';
-COMMENT ON COLUMN csm.cases.search IS 'Words of number, subject and description, for csm.matches(); kept by trigger';
+COMMENT ON COLUMN csm.cases.search IS 'Words of number, subject and description, with and without accents, for csm.matches(); kept by trigger';
 COMMENT ON COLUMN csm.cases.idempotency_key IS 'Given by the client; the same opener and key return the first case';
 COMMENT ON COLUMN csm.cases.opened_at IS 'When it was made';
 COMMENT ON COLUMN csm.cases.submitted_at IS 'When it left draft; NULL while draft';

@@ -1,0 +1,246 @@
+/*
+ * csm_words.c
+ *	  The words of a text and of a query: the one way in which search columns
+ *	  are filled and asked.
+ *
+ * A language is the name of a text search configuration (english,
+ * schema.name) or a language tag (de, pt-BR); what is unknown counts as simple.
+ *
+ * Accents.  A document holds each word twice where an accent makes a
+ * difference: its stem without accents, and the stem of the word without
+ * accents.  So a word is found by whoever types it with its accents (stems and
+ * stop words of the language hold) and by whoever does not.  A query is made of
+ * both readings in the same way.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_ts_config.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "tsearch/ts_utils.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/formatting.h"
+#include "utils/memutils.h"
+#include "utils/pg_crc.h"
+#include "utils/syscache.h"
+
+#include "csm_fold.h"
+#include "csm_words.h"
+
+PG_FUNCTION_INFO_V1(csm_search_vector);
+PG_FUNCTION_INFO_V1(csm_search_query);
+
+/*
+ * Characters of a text that are indexed.  The longest text of a case is as
+ * long; a longer one must not fail here for being too long to be indexed.
+ */
+#define MAX_TEXT		100000
+
+/* Characters of a query that are read: nobody types more. */
+#define MAX_QUERY		1000
+
+/* ISO 639-1 to the server's own configurations. */
+static const struct
+{
+	const char *tag;
+	const char *config;
+}			tags[] = {
+	{"ar", "arabic"}, {"ca", "catalan"}, {"da", "danish"}, {"de", "german"},
+	{"el", "greek"}, {"en", "english"}, {"es", "spanish"}, {"eu", "basque"},
+	{"fi", "finnish"}, {"fr", "french"}, {"ga", "irish"}, {"hi", "hindi"},
+	{"hu", "hungarian"}, {"hy", "armenian"}, {"id", "indonesian"}, {"it", "italian"},
+	{"lt", "lithuanian"}, {"nb", "norwegian"}, {"ne", "nepali"}, {"nl", "dutch"},
+	{"nn", "norwegian"}, {"no", "norwegian"}, {"pt", "portuguese"}, {"ro", "romanian"},
+	{"ru", "russian"}, {"sr", "serbian"}, {"sv", "swedish"}, {"ta", "tamil"},
+	{"tr", "turkish"}, {"yi", "yiddish"},
+};
+
+static Oid
+config_named(const char *name, Oid schema)
+{
+	if (!OidIsValid(schema) || strlen(name) >= NAMEDATALEN)
+		return InvalidOid;
+	return GetSysCacheOid2(TSCONFIGNAMENSP, Anum_pg_ts_config_oid,
+						   CStringGetDatum(name), ObjectIdGetDatum(schema));
+}
+
+/* "de", "de-AT", "DE_at": the language that the tag begins with. */
+static const char *
+config_of_tag(const char *tag)
+{
+	if (strlen(tag) < 2 || (tag[2] != '\0' && tag[2] != '-' && tag[2] != '_'))
+		return NULL;
+	for (int i = 0; i < (int) lengthof(tags); i++)
+	{
+		if (pg_strncasecmp(tags[i].tag, tag, 2) == 0)
+			return tags[i].config;
+	}
+	return NULL;
+}
+
+/* Never by the search_path. */
+Oid
+csm_words_config(const char *language)
+{
+	const char *dot = language ? strchr(language, '.') : NULL;
+	Oid			config = InvalidOid;
+
+	if (dot != NULL)
+		config = config_named(dot + 1, get_namespace_oid(pnstrdup(language, dot - language), true));
+	else if (language != NULL)
+	{
+		const char *known = config_of_tag(language);
+
+		config = config_named(known ? known : language, PG_CATALOG_NAMESPACE);
+	}
+	return OidIsValid(config) ? config : config_named("simple", PG_CATALOG_NAMESPACE);
+}
+
+static void
+parse(Oid config, const char *text, int length, ParsedText *words)
+{
+	words->lenwords = Max(2, length / 6);
+	words->curwords = 0;
+	words->pos = 0;
+	words->words = palloc(sizeof(ParsedWord) * words->lenwords);
+	parsetext(config, words, unconstify(char *, text), length);
+}
+
+/* The stem of a word without its accents, in its place. */
+static void
+fold_word(ParsedWord *word)
+{
+	char	   *folded = csm_fold_accents(word->word, word->len);
+
+	if (folded == NULL || strlen(folded) >= MAXSTRLEN)
+		return;
+	word->word = folded;
+	word->len = (uint16) strlen(folded);
+}
+
+Datum
+csm_words_of(Oid config, const char *text, char weight)
+{
+	int			length = pg_mbcharcliplen(text, (int) strlen(text), MAX_TEXT);
+	char	   *folded = csm_fold_accents(text, length);
+	ParsedText	words;
+
+	parse(config, text, length, &words);
+	if (folded != NULL)
+	{
+		ParsedText	plain;
+
+		for (int i = 0; i < words.curwords; i++)
+			fold_word(&words.words[i]);
+		parse(config, folded, (int) strlen(folded), &plain);
+		words.words = repalloc(words.words, sizeof(ParsedWord) * Max(1, words.curwords + plain.curwords));
+		memcpy(words.words + words.curwords, plain.words, sizeof(ParsedWord) * plain.curwords);
+		words.curwords += plain.curwords;
+	}
+	return DirectFunctionCall2(tsvector_setweight, TSVectorGetDatum(make_tsvector(&words)), CharGetDatum(weight));
+}
+
+/* csm_private.search_vector(language, a, b, d): NULL texts have no words. */
+Datum
+csm_search_vector(PG_FUNCTION_ARGS)
+{
+	static const char weights[] = {'A', 'B', 'D'};
+	Oid			config = csm_words_config(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	Datum		vector = (Datum) 0;
+
+	if (!OidIsValid(config))
+		PG_RETURN_NULL();
+	for (int i = 0; i < (int) lengthof(weights); i++)
+	{
+		Datum		words;
+
+		if (PG_ARGISNULL(i + 1) && (i > 0 || vector != (Datum) 0))
+			continue;
+		words = csm_words_of(config, PG_ARGISNULL(i + 1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(i + 1)), weights[i]);
+		vector = vector == (Datum) 0 ? words : DirectFunctionCall2(tsvector_concat, vector, words);
+	}
+	PG_RETURN_DATUM(vector);
+}
+
+/* --- queries --- */
+
+static TSQuery
+parse_query(Oid config, const char *text)
+{
+	return DatumGetTSQuery(DirectFunctionCall2(websearch_to_tsquery_byid, ObjectIdGetDatum(config),
+											   CStringGetTextDatum(text)));
+}
+
+/* The same query with words that have no accents. */
+static TSQuery
+fold_query(TSQuery query)
+{
+	QueryItem  *items = GETQUERY(query);
+	char	   *from = GETOPERAND(query);
+	char	  **words = palloc0(sizeof(char *) * Max(1, query->size));
+	Size		bytes = 0;
+	TSQuery		result;
+	char	   *to;
+
+	for (int i = 0; i < query->size; i++)
+	{
+		QueryOperand *word = &items[i].qoperand;
+
+		if (items[i].type != QI_VAL)
+			continue;
+		words[i] = csm_fold_accents(from + word->distance, (int) word->length);
+		if (words[i] == NULL || strlen(words[i]) >= MAXSTRLEN)
+			words[i] = pnstrdup(from + word->distance, word->length);
+		bytes += strlen(words[i]) + 1;
+	}
+	result = palloc0(HDRSIZETQ + query->size * sizeof(QueryItem) + bytes);
+	SET_VARSIZE(result, HDRSIZETQ + query->size * sizeof(QueryItem) + bytes);
+	result->size = query->size;
+	memcpy(GETQUERY(result), items, query->size * sizeof(QueryItem));
+	to = GETOPERAND(result);
+	for (int i = 0; i < query->size; i++)
+	{
+		QueryOperand *word = &GETQUERY(result)[i].qoperand;
+		pg_crc32	crc;
+
+		if (words[i] == NULL)
+			continue;
+		word->length = strlen(words[i]);
+		word->distance = to - GETOPERAND(result);
+		memcpy(to, words[i], word->length + 1);
+		INIT_LEGACY_CRC32(crc);
+		COMP_LEGACY_CRC32(crc, words[i], word->length);
+		FIN_LEGACY_CRC32(crc);
+		word->valcrc = (int32) crc;
+		to += word->length + 1;
+	}
+	return result;
+}
+
+/* csm.search_query(query, language) */
+Datum
+csm_search_query(PG_FUNCTION_ARGS)
+{
+	char	   *typed = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Oid			config = csm_words_config(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	int			length = pg_mbcharcliplen(typed, (int) strlen(typed), MAX_QUERY);
+	char	   *folded;
+	TSQuery		query;
+	TSQuery		plain;
+
+	if (!OidIsValid(config))
+		PG_RETURN_NULL();
+	typed[length] = '\0';
+	folded = csm_fold_accents(typed, length);
+	query = fold_query(parse_query(config, typed));
+	if (folded == NULL)
+		PG_RETURN_TSQUERY(query);
+	plain = parse_query(config, folded);
+	if (VARSIZE(plain) == VARSIZE(query) && memcmp(plain, query, VARSIZE(query)) == 0)
+		PG_RETURN_TSQUERY(query);
+	PG_RETURN_DATUM(DirectFunctionCall2(tsquery_or, TSQueryGetDatum(query), TSQueryGetDatum(plain)));
+}
