@@ -14,8 +14,9 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "catalog/namespace.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_ts_config.h"
 #include "fmgr.h"
@@ -23,8 +24,7 @@
 #include "tsearch/ts_utils.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/formatting.h"
-#include "utils/memutils.h"
+#include "utils/guc.h"
 #include "utils/pg_crc.h"
 #include "utils/syscache.h"
 
@@ -168,11 +168,41 @@ csm_search_vector(PG_FUNCTION_ARGS)
 
 /* --- queries --- */
 
+/*
+ * A minus that no word follows before the next one says nothing, but nests: the
+ * server's parser has room for 32 of them and fails.
+ */
+static void
+drop_idle_minuses(char *text)
+{
+	char	   *minus = NULL;
+
+	for (char *c = text; *c != '\0'; c++)
+	{
+		if (*c == '-')
+		{
+			if (minus != NULL)
+				*minus = ' ';
+			minus = c;
+		}
+		else if (IS_HIGHBIT_SET(*c) || isalnum((unsigned char) *c))
+			minus = NULL;
+	}
+}
+
+/* Without the server's notice about stop words: nobody reads it. */
 static TSQuery
 parse_query(Oid config, const char *text)
 {
-	return DatumGetTSQuery(DirectFunctionCall2(websearch_to_tsquery_byid, ObjectIdGetDatum(config),
-											   CStringGetTextDatum(text)));
+	int			nest = NewGUCNestLevel();
+	TSQuery		query;
+
+	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	query = DatumGetTSQuery(DirectFunctionCall2(websearch_to_tsquery_byid, ObjectIdGetDatum(config),
+												CStringGetTextDatum(text)));
+	AtEOXact_GUC(true, nest);
+	return query;
 }
 
 /* The same query with words that have no accents. */
@@ -235,6 +265,7 @@ csm_search_query(PG_FUNCTION_ARGS)
 	if (!OidIsValid(config))
 		PG_RETURN_NULL();
 	typed[length] = '\0';
+	drop_idle_minuses(typed);
 	folded = csm_fold_accents(typed, length);
 	query = fold_query(parse_query(config, typed));
 	if (folded == NULL)
