@@ -14,6 +14,7 @@ CREATE TABLE csm.users (
     login_role text,
     external_id text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    location text,
     CONSTRAINT users_pkey PRIMARY KEY (id, tenant_id),
     CONSTRAINT users_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES csm.tenants (id),
     CONSTRAINT users_email_key UNIQUE (tenant_id, email_key),
@@ -23,10 +24,11 @@ CREATE TABLE csm.users (
     CONSTRAINT users_email_check CHECK (length(email) <= 320 AND email ~ '^[^@[:space:]]+@[^@[:space:]]+$'),
     CONSTRAINT users_language_check CHECK (language ~ '^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$'),
     CONSTRAINT users_text_check CHECK (length(phone) <= 64 AND length(title) <= 200
-        AND length(time_zone) <= 64 AND length(external_id) <= 400)
+        AND length(time_zone) <= 64 AND length(external_id) <= 400),
+    CONSTRAINT users_location_check CHECK (length(location) <= 64 AND location ~ '^[A-Z0-9]+(-[A-Z0-9]+)*$')
 );
 SELECT csm_private.adopt_table('csm.users');
-SELECT csm_private.signal_on('csm.users', '{id,tenant_id,enabled,login_role}', 'user', 'id', 'login', 'login_role');
+SELECT csm_private.signal_on('csm.users', '{id,tenant_id,enabled,login_role,location,language}', 'user', 'id', 'login', 'login_role');
 
 COMMENT ON TABLE csm.users IS 'One row a human, whatever personas he has';
 COMMENT ON COLUMN csm.users.id IS 'Identity, unique in the database';
@@ -42,6 +44,7 @@ COMMENT ON COLUMN csm.users.enabled IS 'False: the person is nobody, from the ne
 COMMENT ON COLUMN csm.users.login_role IS 'PostgreSQL role that acts as this person; set by csm.map_login() only';
 COMMENT ON COLUMN csm.users.external_id IS 'Key in the directory the person was imported from; unique in the tenant';
 COMMENT ON COLUMN csm.users.created_at IS 'When the row was made';
+COMMENT ON COLUMN csm.users.location IS 'Where the person is, from the whole to the part, joined by -: country, region and so on (DE, DE-BY; capital letters and digits). User criteria go by it, so it is kept by staff with person_manage and not by the person; NULL when unknown';
 
 CREATE TABLE csm.employees (
     user_id bigint NOT NULL,

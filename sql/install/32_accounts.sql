@@ -427,8 +427,8 @@ GRANT INSERT (number, name, parent_id, is_customer, is_partner, active, director
       UPDATE (number, name, parent_id, is_customer, is_partner, active, directory_visible, restrict_contact_access)
     ON csm.accounts TO csm_agent, csm_admin;
 GRANT INSERT, UPDATE, DELETE ON csm.contacts, csm.account_relationships TO csm_agent, csm_admin;
-GRANT INSERT (display_name, email, language, time_zone, phone, title, enabled, external_id),
-      UPDATE (display_name, email, language, time_zone, phone, title, enabled, external_id)
+GRANT INSERT (display_name, email, language, time_zone, phone, title, enabled, external_id, location),
+      UPDATE (display_name, email, language, time_zone, phone, title, enabled, external_id, location)
     ON csm.users TO csm_agent, csm_admin;
 
 COMMENT ON POLICY accounts_select ON csm.accounts IS 'Accounts on which the person has any right; staff for business customers';

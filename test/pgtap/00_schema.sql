@@ -6,7 +6,7 @@ CREATE TEMP TABLE expected (tab text PRIMARY KEY, key text NOT NULL, columns tex
 -- columns: name, type; without a type it is bigint
 INSERT INTO expected VALUES
     ('tenants', 'id', 'id, key text, name text, settings jsonb, enabled boolean'),
-    ('users', 'id,tenant_id', 'id, display_name text, email text, language text, time_zone text, phone text, title text, enabled boolean, login_role text, external_id text'),
+    ('users', 'id,tenant_id', 'id, display_name text, email text, language text, time_zone text, phone text, title text, enabled boolean, login_role text, external_id text, location text'),
     ('employees', 'user_id,tenant_id', 'user_id, department text, manager_id'),
     ('consumers', 'user_id,tenant_id', 'user_id, registered_at timestamptz'),
     ('accounts', 'id,tenant_id', 'id, number text, name text, parent_id, path ltree, is_customer boolean, is_partner boolean, active boolean, directory_visible boolean, restrict_contact_access boolean'),
@@ -19,6 +19,10 @@ INSERT INTO expected VALUES
     ('account_team', 'id,tenant_id', 'account_id, user_id, household_id, member_id, responsibility text, valid_during tstzrange'),
     ('groups', 'id,tenant_id', 'id, name text, parent_id'),
     ('group_members', 'group_id,user_id,tenant_id', 'group_id, user_id'),
+    ('user_criteria', 'id,tenant_id', 'id, key text, label text, match text, active boolean'),
+    ('user_criteria_parts', 'id,tenant_id', 'id, criteria_id, kind text, user_id, group_id, role text, account_id, include_descendants boolean, persona text, product_id, location text, language text'),
+    ('audiences', 'id,tenant_id', 'id, within_id, owner_id, group_id, grants_key text'),
+    ('audience_grants', 'audience_id,criteria_id,action,tenant_id', 'audience_id, action text, criteria_id, denies boolean'),
     ('service_organizations', 'id,tenant_id', 'id, name text, parent_id'),
     ('service_organization_members', 'id,tenant_id', 'service_organization_id, user_id, excluded bigint[], valid_during tstzrange'),
     ('roles', 'role,tenant_id', 'role text, kind text, user_class text'),

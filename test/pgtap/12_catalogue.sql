@@ -152,7 +152,8 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.propose_major(bigint,text)'), ('csm.reject_major(bigint,text)'), ('csm.cancel_major(bigint,text)'),
                        ('csm.accept_major(bigint,text)'), ('csm.open_major(text,text,text,integer,bigint)'), ('csm.create_children(bigint,bigint)'),
                        ('csm.act(bigint,text,text,jsonb)'), ('csm.actions(bigint)'), ('csm.case_people(bigint)'), ('csm.comment(bigint,text,text,text)'),
-                       ('csm.explain_access(bigint,bigint)'), ('csm.refresh_shipped(bigint)'), ('csm.verify_accounts(bigint)'),
+                       ('csm.explain_access(bigint,bigint)'), ('csm.explain_audience(bigint,bigint)'),
+                       ('csm.audience_allows(bigint,text)'), ('csm.audiences_allowing(text)'), ('csm.refresh_shipped(bigint)'), ('csm.verify_accounts(bigint)'),
                        ('csm.who_can_see(bigint)'), ('csm.whoami()'), ('csm_private.may_open(csm.cases)'),
                        ('csm.set_fields(bigint,jsonb)'), ('csm.check_case_type(text)'), ('csm.machine_diagram(text)'),
                        ('csm.create_case_type(text,text,text,jsonb,jsonb,jsonb,jsonb,boolean)'),
@@ -197,7 +198,7 @@ SELECT set_eq($$SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = 'c
                 AND has_column_privilege('csm_portal', a.attrelid, a.attnum, 'INSERT')$$,
               '{case_id,body,visibility,idempotency_key}'::text[], 'catalogue: columns of case_entries that csm_portal may give');
 SELECT ok(NOT has_column_privilege('csm_reporter', 'csm.users', c, 'SELECT'), 'catalogue: csm_reporter does not read users.' || c)
-FROM unnest('{display_name,email,email_key,phone,title,login_role,external_id}'::text[]) c;
+FROM unnest('{display_name,email,email_key,phone,title,login_role,external_id,location}'::text[]) c;
 SELECT ok(NOT has_column_privilege('csm_reporter', 'csm.cases', c, 'SELECT'), 'catalogue: csm_reporter does not read cases.' || c)
 FROM unnest('{subject,description,resolution_notes,attributes,search,requester_id,opened_by}'::text[]) c;
 SELECT ok(NOT has_any_column_privilege('csm_reporter', 'csm.case_entries', 'SELECT'), 'catalogue: csm_reporter reads no entry');

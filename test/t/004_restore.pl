@@ -18,6 +18,11 @@ $node->safe_psql('postgres', q{
 	INSERT INTO csm.groups (tenant_id, name) VALUES (small.tenant(), 'first line');
 	INSERT INTO csm.groups (tenant_id, name, parent_id) SELECT tenant_id, 'second line', id FROM csm.groups;
 	INSERT INTO csm.group_members (tenant_id, group_id, user_id) SELECT tenant_id, min(id), small.u('b2b agent') FROM csm.groups GROUP BY 1;
+	-- a grant of a role that a trigger would refuse today, and of an audience that stands for other grants
+	INSERT INTO csm.user_criteria (tenant_id, key, label) VALUES (small.tenant(), 'agents', 'Agents');
+	INSERT INTO csm.user_criteria_parts (tenant_id, criteria_id, kind, role) SELECT tenant_id, id, 'role', 'agent' FROM csm.user_criteria;
+	INSERT INTO csm.audiences (tenant_id, owner_id) VALUES (small.tenant(), small.u('b2b agent'));
+	SELECT csm_private.audience_within(id, '[{"criteria": "agents", "action": "read"}]') FROM csm.audiences;
 	INSERT INTO csm.products (tenant_id, name) VALUES (small.tenant(), E'a\ttab, a \\\\ backslash,\na line and an "ä"');
 	INSERT INTO csm.case_internal (tenant_id, case_id, attributes) VALUES (small.tenant(), small.c('north: pump'), '{"cost": 12}');
 	INSERT INTO csm.case_side_fields (tenant_id, case_id, side, attributes) VALUES (small.tenant(), small.c('dispute: globex'), 'customer', '{"ref": "7"}');
@@ -83,6 +88,8 @@ $node->safe_psql('postgres', q{
 	UPDATE csm.tenants SET settings = '{"a": 1}' WHERE key = 'small';
 	DELETE FROM csm.roles WHERE role = 'contributor' AND tenant_id = small.tenant('foreign');
 	SET session_replication_role = replica;
+	UPDATE csm.user_criteria_parts SET role = 'consumer';
+	UPDATE csm.audience_grants SET denies = true;
 	-- rows that only functions and triggers write
 	INSERT INTO csm.identity_providers (tenant_id, name, issuer, audience) VALUES (small.tenant(), 'college', 'https://id.college.example', 'csm');
 	INSERT INTO csm.identity_provider_keys (tenant_id, provider_id, kid, jwk, algorithms)
