@@ -39,11 +39,12 @@ check: ## run every test (SUITE=regress|pgtap|isolation|tap|claims and ONLY=rege
 	@test/lib/deps.sh
 	@SUITE='$(SUITE)' ONLY='$(ONLY)' PRELOAD='$(PRELOAD)' KEEP='$(KEEP)' test/lib/check.sh
 
-bench: ## measure against hand-written SQL (FRESH=1 builds the data anew, WRITES=1 only the writing of cases)
+bench: ## measure (FRESH=1 builds the data of reads anew; WRITES=1 only writes, PEOPLE=1 only signing in, erasing, licences)
 	@test/lib/deps.sh
 	+@$(BUILD) all
-	@[ -n '$(WRITES)' ] || FRESH='$(FRESH)' test/bench/run.sh
-	@test/bench/writes.sh
+	@[ -n '$(WRITES)$(PEOPLE)' ] || FRESH='$(FRESH)' test/bench/run.sh
+	@[ -n '$(PEOPLE)' -a -z '$(WRITES)' ] || test/bench/writes.sh
+	@[ -n '$(WRITES)' -a -z '$(PEOPLE)' ] || test/bench/people.sh
 
 lint: ## compare symbols with SQL, check PL/pgSQL and install scripts (ANALYZE=1: gcc -fanalyzer too)
 	@test/lib/deps.sh

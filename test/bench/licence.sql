@@ -1,5 +1,5 @@
 -- Acts in the history, written straight into the table: half by 500 agents, the rest by 500 contributors, 9,000 people of
--- other companies and 39,000 customers, spread over time. Then the meter, each twice; milliseconds.
+-- other companies and 39,000 customers, spread over time.
 SELECT csm.create_tenant('bench', 'Bench', 'admin@bench.example') AS tenant \gset
 INSERT INTO csm.users (tenant_id, display_name) SELECT :tenant, 'person ' || i FROM generate_series(1, 50000) i;
 INSERT INTO csm.user_roles (tenant_id, user_id, role)
@@ -17,11 +17,3 @@ FROM generate_series(1, :acts) i CROSS JOIN csm.cases c;
 INSERT INTO csm.licence_policies (tenant_id, policy, label, counts)
 VALUES (:tenant, 'everybody', 'Everybody', '{fulfiller,stakeholder,counterparty_act,counterparty_update,requester}');
 VACUUM ANALYZE csm.case_history;
-SELECT 'acts: ' || count(*) FROM csm.case_history;
-\timing on
-SELECT 'related_free: ' || count(*) FROM csm.licence_usage('[2025-01-01,2026-01-02)', 'related_free');
-SELECT 'related_free: ' || count(*) FROM csm.licence_usage('[2025-01-01,2026-01-02)', 'related_free');
-SELECT 'counterparty_counts: ' || count(*) FROM csm.licence_usage('[2025-01-01,2026-01-02)', 'counterparty_counts');
-SELECT 'counterparty_counts: ' || count(*) FROM csm.licence_usage('[2025-01-01,2026-01-02)', 'counterparty_counts');
-SELECT 'everybody: ' || count(*) FROM csm.licence_usage('[2025-01-01,2026-01-02)', 'everybody');
-SELECT 'everybody: ' || count(*) FROM csm.licence_usage('[2025-01-01,2026-01-02)', 'everybody');
