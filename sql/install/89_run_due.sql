@@ -23,6 +23,9 @@ BEGIN
         WHEN 'seal' THEN PERFORM csm_private.due_seal(t.tenant_id, t.object_id, at);
         WHEN 'retention' THEN PERFORM csm_private.due_retention(t.tenant_id, t.object_id, at);
         WHEN 'follow_parent' THEN PERFORM csm_private.due_follow_parent(t.tenant_id, t.object_id, at);
+        WHEN 'article_publish' THEN PERFORM csm_private.due_article_publish(t.tenant_id, t.object_id, at);
+        WHEN 'article_expiry' THEN PERFORM csm_private.due_article_expiry(t.tenant_id, t.object_id, at);
+        WHEN 'article_views' THEN PERFORM csm_private.due_article_views(t.tenant_id, t.object_id, at);
         WHEN 'registration' THEN PERFORM csm_private.due_registration(t.tenant_id, t.object_id, at);
         ELSE
             RAISE EXCEPTION 'timers of kind "%" have no handler', t.kind USING ERRCODE = '0A000',

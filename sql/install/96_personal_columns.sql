@@ -60,6 +60,16 @@ BEGIN ATOMIC
         ('csm.escalations', 'closing_note', 'text', 'closed_by', 'word'),
         ('csm.handling_notes', 'body', 'text', 'user_id', 'word'),
         ('csm.response_templates', 'body', 'text', NULL, 'offer'),
+        ('csm.articles', 'title', 'text', 'author_id', 'offer'),
+        ('csm.articles', 'keywords', 'text', 'author_id', 'offer'),
+        ('csm.articles', 'body', 'text', 'author_id', 'offer'),
+        ('csm.articles', 'search', 'text', 'author_id', 'own'),
+        ('csm.article_versions', 'title', 'text', 'author_id', 'offer'),
+        ('csm.article_versions', 'keywords', 'text', 'author_id', 'offer'),
+        ('csm.article_versions', 'body', 'text', 'author_id', 'offer'),
+        ('csm.article_versions', 'note', 'text', NULL, 'offer'),
+        ('csm.article_feedback', 'comment', 'text', 'user_id', 'word'),
+        ('csm.knowledge_gaps', 'summary', 'text', 'reported_by', 'word'),
         ('csm.timers', 'error', 'text', NULL, 'offer'),
         ('csm.outbox', 'recipient', 'person', 'user_id', 'delete'),
         ('csm.outbox', 'payload', 'secret', 'user_id', 'delete'),
@@ -103,6 +113,12 @@ BEGIN ATOMIC
         ('csm.audiences', 'grants_key'),
         ('csm.audience_grants', 'action'),
         ('csm.products', 'name'),
+        ('csm.knowledge_bases', 'key title description language'),
+        ('csm.knowledge_categories', 'title'),
+        ('csm.articles', 'state number language'),
+        ('csm.article_versions', 'state'),
+        ('csm.case_articles', 'relation'),
+        ('csm.knowledge_gaps', 'state'),
         ('csm.sold_products', 'branch'),
         ('csm.assets', 'branch'),
         ('csm.contracts', 'branch number'),
@@ -198,7 +214,8 @@ DECLARE
     c record;
 BEGIN
     FOR c IN SELECT p.table_name, p.column_name FROM csm_private.personal_columns() p
-             WHERE p.content <> 'none' AND NOT (p.table_name = 'csm.cases' AND p.column_name IN ('subject', 'search'))
+             WHERE p.content <> 'none' AND (p.table_name, p.column_name) NOT IN (('csm.cases', 'subject'), ('csm.cases', 'search'),
+                                                                         ('csm.articles', 'title'), ('csm.articles', 'search'))
     LOOP
         EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', c.table_name, c.column_name);
     END LOOP;

@@ -26,6 +26,15 @@ INSERT INTO matrix VALUES
     ('csm.audiences', '', '', 's', 's', 'sIUd'),
     ('csm.audience_grants', '', '', 'sIUd', 's', 'sIUd'),
     ('csm.products', '', 's', 'sIU', 's', 'sIU'),
+    ('csm.knowledge_bases', 's', 's', 'sU', 'S', 'sIU'),
+    ('csm.knowledge_categories', 's', 's', 'sIUd', 's', 's'),
+    ('csm.articles', 's', 'sI', 'sIU', 'S', 's'),
+    ('csm.article_versions', '', 's', 's', '', ''),
+    ('csm.article_feedback', '', 's', 's', 'S', 's'),
+    ('csm.article_views', '', '', 's', 's', 's'),
+    ('csm.case_articles', '', 's', 'sd', 'S', 's'),
+    ('csm.knowledge_gaps', '', '', 's', '', ''),
+    ('csm_report.article_use', '', '', 's', 's', 's'),
     ('csm.sold_products', '', 's', 'sIU', 'S', 'sIU'),
     ('csm.assets', '', 's', 'sIU', 'S', 'sIU'),
     ('csm.asset_contacts', '', 'sId', 'sId', '', 'sId'),
@@ -143,6 +152,13 @@ FROM (VALUES
     ('csm_portal', 'csm.asset_contacts', 'INSERT', 'asset_id sold_product_id contact_id'),
     ('csm_portal', 'csm.asset_parties', 'INSERT', 'asset_id sold_product_id user_id account_id authorized valid_during'),
     ('csm_portal', 'csm.asset_parties', 'UPDATE', 'authorized valid_during'),
+    ('csm_portal', 'csm.articles', 'INSERT', 'base_id category_id product_id translation_of language title keywords body'),
+    ('csm_agent', 'csm.articles', 'INSERT', 'base_id category_id product_id translation_of language title keywords body'),
+    ('csm_agent', 'csm.articles', 'UPDATE', 'is_public expires_at category_id product_id audience_id'),
+    ('csm_agent', 'csm.knowledge_bases', 'UPDATE', 'title description language'),
+    ('csm_admin', 'csm.knowledge_bases', 'UPDATE', 'is_public self_publish key title description language'),
+    ('csm_reporter', 'csm.articles', 'SELECT', 'id tenant_id audience_id base_id is_public state published_at expires_at category_id product_id translation_of version updated_at number language'),
+    ('csm_reporter', 'csm.article_feedback', 'SELECT', 'id tenant_id article_id version helpful solved rating created_at updated_at'),
     ('csm_reporter', 'csm.assets', 'SELECT', 'id tenant_id account_id branch product_id sold_product_id parent_id root_id purchased_on installed_at removed_at created_at')
 ) v(role_name, tab, privilege, columns);
 SELECT is_empty($$ SELECT c FROM unnest('{id,tenant_id,number,branch,state_class,requester_id,opened_by,account_id,opened_at,submitted_at,closed_at,search}'::text[]) c
@@ -172,7 +188,8 @@ SELECT is_empty($$ SELECT p.oid::regprocedure, r FROM pg_proc p JOIN pg_namespac
                                            'like_pattern', 'open_case_row', 'begin_open', 'end_open',
                                            'is_staff', 'may_order',
                                            'share_case_row', 'open_follow_up_row', 'link_follow_up', 'render_template_text', 'template_values',
-                                           'may_link', 'may_authorize', 'manages_item', 'case_staff_reads', 'sla_business', 'sla_condition', 'administers') $$,
+                                           'may_link', 'may_authorize', 'manages_item', 'article_allows', 'base_allows', 'may_place_article', 'note_view', 'gap_allows', 'reader_language',
+                                           'case_staff_reads', 'sla_business', 'sla_condition', 'administers') $$,
                 'privileges: no more of csm_private can be called than policies call');
 SELECT is_empty($$ SELECT r.rolname FROM pg_roles r WHERE r.rolname IN ('csm_owner', 'csm_guest', 'csm_portal', 'csm_agent', 'csm_reporter', 'csm_admin')
                      AND (r.rolsuper OR r.rolbypassrls OR r.rolcanlogin OR r.rolcreaterole) $$,

@@ -152,6 +152,13 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.propose_major(bigint,text)'), ('csm.reject_major(bigint,text)'), ('csm.cancel_major(bigint,text)'),
                        ('csm.accept_major(bigint,text)'), ('csm.open_major(text,text,text,integer,bigint)'), ('csm.create_children(bigint,bigint)'),
                        ('csm.act(bigint,text,text,jsonb)'), ('csm.actions(bigint)'), ('csm.case_people(bigint)'), ('csm.comment(bigint,text,text,text)'),
+                       ('csm_private.article_allows(bigint,bigint,text)'), ('csm_private.base_allows(bigint,bigint,text)'),
+                       ('csm_private.may_place_article(csm.articles,text)'), ('csm.article_actions(bigint)'),
+                       ('csm.act_on_article(bigint,text,text,timestamp with time zone,integer)'), ('csm.edit_article(bigint,integer,text,text,text)'),
+                       ('csm.restrict_article(bigint,jsonb)'), ('csm_private.reader_language()'),
+                       ('csm.rate_article(bigint,boolean,integer,boolean,text,text)'), ('csm_private.note_view(csm.articles)'),
+                       ('csm.attach_article(bigint,bigint,text)'), ('csm_private.gap_allows(bigint,bigint,bigint)'),
+                       ('csm.report_knowledge_gap(bigint,text,bigint)'), ('csm.act_on_gap(bigint,text,bigint)'),
                        ('csm.explain_access(bigint,bigint)'), ('csm.explain_audience(bigint,bigint)'),
                        ('csm.audience_allows(bigint,text)'), ('csm.audiences_allowing(text)'), ('csm.refresh_shipped(bigint)'), ('csm.verify_accounts(bigint)'),
                        ('csm.who_can_see(bigint)'), ('csm.whoami()'), ('csm_private.may_open(csm.cases)'),
@@ -182,8 +189,9 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.next_mail(integer,interval)'), ('csm.acknowledge_mail(bigint[])')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
 
 -- Privileges
-SELECT is_empty($$SELECT t.name FROM pg_temp.csm_tables t WHERE has_any_column_privilege('csm_guest', t.oid, 'SELECT, INSERT, UPDATE') OR has_table_privilege('csm_guest', t.oid, 'DELETE')$$,
-                'V14 catalogue: csm_guest has no privilege on any table');
+SELECT set_eq($$SELECT t.relname::text FROM pg_temp.csm_tables t WHERE has_any_column_privilege('csm_guest', t.oid, 'SELECT, INSERT, UPDATE') OR has_table_privilege('csm_guest', t.oid, 'DELETE')$$,
+              '{knowledge_bases,knowledge_categories,articles}'::text[], 'V14 catalogue: csm_guest has a privilege on tables of public knowledge alone');
+SELECT is_empty($$SELECT t.name FROM pg_temp.csm_tables t WHERE has_any_column_privilege('csm_guest', t.oid, 'INSERT, UPDATE')$$, 'V14 catalogue: csm_guest writes no table');
 SELECT is_empty($$SELECT t.name FROM pg_temp.csm_tables t WHERE has_any_column_privilege('csm_reporter', t.oid, 'INSERT, UPDATE') OR has_table_privilege('csm_reporter', t.oid, 'DELETE')$$,
                 'catalogue: csm_reporter writes nowhere');
 SELECT is_empty($$SELECT t.name, r FROM pg_temp.csm_tables t, unnest('{csm_portal,csm_agent,csm_admin}'::text[]) r

@@ -24,6 +24,20 @@ $node->safe_psql('postgres', q{
 	INSERT INTO csm.audiences (tenant_id, owner_id) VALUES (small.tenant(), small.u('b2b agent'));
 	SELECT csm_private.audience_within(id, '[{"criteria": "agents", "action": "read"}]') FROM csm.audiences;
 	INSERT INTO csm.products (tenant_id, name) VALUES (small.tenant(), E'a\ttab, a \\\\ backslash,\na line and an "ä"');
+	-- knowledge: what stands, what is written, what readers say; words and states that a trigger would make differently
+	INSERT INTO csm.knowledge_bases (tenant_id, key, title, is_public) VALUES (small.tenant(), 'help', 'Help', true);
+	INSERT INTO csm.knowledge_categories (tenant_id, base_id, title) SELECT tenant_id, id, 'Pumps' FROM csm.knowledge_bases;
+	INSERT INTO csm.articles (tenant_id, base_id, title, body, is_public, category_id)
+	SELECT tenant_id, base_id, 'Pumps', 'How to bleed a pump', true, id FROM csm.knowledge_categories;
+	SELECT csm.act_on_article(id, 'publish') FROM csm.articles;
+	SELECT csm.act_on_article(id, 'revise') FROM csm.articles;
+	INSERT INTO csm.articles (tenant_id, base_id, title, body, language, translation_of) SELECT tenant_id, base_id, 'Pumpen', 'Wie man sie entlüftet', 'de', id FROM csm.articles;
+	INSERT INTO csm.article_feedback (tenant_id, article_id, user_id, rating) SELECT tenant_id, min(id), small.u('son'), 5 FROM csm.articles GROUP BY 1;
+	SELECT csm.view_article(min(id)) FROM csm.articles;
+	SELECT csm_private.due_article_views(tenant_id, id, now()) FROM csm.knowledge_bases;
+	SELECT csm.view_article(min(id)) FROM csm.articles;
+	SELECT csm.attach_article(small.c('north: valve'), min(id), 'solution') FROM csm.articles;
+	SELECT csm.report_knowledge_gap(small.c('north: valve'), 'valves');
 	INSERT INTO csm.case_internal (tenant_id, case_id, attributes) VALUES (small.tenant(), small.c('north: pump'), '{"cost": 12}');
 	INSERT INTO csm.case_side_fields (tenant_id, case_id, side, attributes) VALUES (small.tenant(), small.c('dispute: globex'), 'customer', '{"ref": "7"}');
 	INSERT INTO csm.case_parties (tenant_id, case_id, user_id) VALUES (small.tenant(), small.c('north: pump'), small.u('student'));
@@ -90,6 +104,8 @@ $node->safe_psql('postgres', q{
 	SET session_replication_role = replica;
 	UPDATE csm.user_criteria_parts SET role = 'consumer';
 	UPDATE csm.audience_grants SET denies = true;
+	UPDATE csm.articles SET search = 'other:1', state = 'retired', updated_at = '2001-01-01' WHERE language = 'de';
+	UPDATE csm.article_versions SET revision = 9, edited_at = '2001-01-01' WHERE version = 1;
 	-- rows that only functions and triggers write
 	INSERT INTO csm.identity_providers (tenant_id, name, issuer, audience) VALUES (small.tenant(), 'college', 'https://id.college.example', 'csm');
 	INSERT INTO csm.identity_provider_keys (tenant_id, provider_id, kid, jwk, algorithms)
