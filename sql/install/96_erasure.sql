@@ -122,6 +122,13 @@ BEGIN
     UPDATE csm.case_entries e SET author_name = 'erased', body = 'erased' WHERE e.author_id = person.id;
     GET DIAGNOSTICS n = ROW_COUNT;
     gone := gone || jsonb_build_object('case_entries', n);
+    -- A visitor who turned out to be he has no author_id.
+    UPDATE csm.interaction_entries e SET author_name = 'erased', body = 'erased'
+    FROM csm.interactions i
+    WHERE i.id = e.interaction_id AND i.tenant_id = e.tenant_id
+      AND (e.author_id = person.id OR i.requester_id = person.id AND e.author_kind = 'customer');
+    DELETE FROM csm_private.interaction_tokens k
+    USING csm.interactions i WHERE i.id = k.interaction_id AND i.tenant_id = k.tenant_id AND i.requester_id = person.id;
     UPDATE csm.attachment_contents t SET content = ''
     FROM csm.attachments a WHERE a.author_id = person.id AND t.attachment_id = a.id AND t.tenant_id = a.tenant_id;
     UPDATE csm.attachments a

@@ -104,6 +104,20 @@ INSERT INTO matrix VALUES
     ('csm.legal_holds', '', '', 's', '', 's'),
     ('csm.erasure_requests', '', '', 's', '', 's'),
     ('csm_report.people', '', '', 's', 's', 's'),
+    ('csm.forums', 'S', 's', 's', '', 'sIU'),
+    ('csm.questions', 'S', 's', 's', '', 's'),
+    ('csm.answers', 'S', 's', 's', '', 's'),
+    ('csm.post_comments', 'S', 's', 's', '', 's'),
+    ('csm.votes', '', 's', 's', '', 's'),
+    ('csm.subscriptions', '', 'sIUd', 'sIUd', '', ''),
+    ('csm.community_profiles', '', 'sIUd', 'sIUd', '', 's'),
+    ('csm.post_versions', '', 's', 's', '', ''),
+    ('csm.post_reports', '', 's', 's', '', ''),
+    ('csm.moderation_acts', '', 's', 's', '', ''),
+    ('csm.case_questions', '', 's', 's', '', 's'),
+    ('csm.interactions', '', 's', 's', 'S', 's'),
+    ('csm.interaction_entries', '', 's', 's', '', 's'),
+    ('csm_report.interactions', '', '', 's', 's', 's'),
     ('csm_report.cases', '', '', 's', 's', 's');
 
 CREATE FUNCTION pg_temp.may(role_name text, tab oid) RETURNS text LANGUAGE sql AS $$
@@ -159,6 +173,13 @@ FROM (VALUES
     ('csm_admin', 'csm.knowledge_bases', 'UPDATE', 'is_public self_publish key title description language'),
     ('csm_reporter', 'csm.articles', 'SELECT', 'id tenant_id audience_id base_id is_public state published_at expires_at category_id product_id translation_of version updated_at number language'),
     ('csm_reporter', 'csm.article_feedback', 'SELECT', 'id tenant_id article_id version helpful solved rating created_at updated_at'),
+    ('csm_guest', 'csm.questions', 'SELECT', 'id tenant_id forum_id created_at activity_at edited_at score answer_count locked answered by_staff author_name language title body search'),
+    ('csm_guest', 'csm.answers', 'SELECT', 'id tenant_id question_id created_at edited_at score accepted by_staff author_name body'),
+    ('csm_guest', 'csm.post_comments', 'SELECT', 'id tenant_id question_id answer_id created_at edited_at by_staff author_name body'),
+    ('csm_portal', 'csm.subscriptions', 'UPDATE', 'seen_at'),
+    ('csm_portal', 'csm.community_profiles', 'INSERT', 'forum_id visible handle display about'),
+    ('csm_admin', 'csm.forums', 'UPDATE', 'key title description inherits is_public hold_posts active'),
+    ('csm_reporter', 'csm.interactions', 'SELECT', 'id tenant_id branch account_id opened_at channel state handled_by assigned_to verification verified_how case_id language answered_at handed_over_at taken_at wrapped_at closed_at waited lasted'),
     ('csm_reporter', 'csm.assets', 'SELECT', 'id tenant_id account_id branch product_id sold_product_id parent_id root_id purchased_on installed_at removed_at created_at')
 ) v(role_name, tab, privilege, columns);
 SELECT is_empty($$ SELECT c FROM unnest('{id,tenant_id,number,branch,state_class,requester_id,opened_by,account_id,opened_at,submitted_at,closed_at,search}'::text[]) c
@@ -187,6 +208,7 @@ SELECT is_empty($$ SELECT p.oid::regprocedure, r FROM pg_proc p JOIN pg_namespac
                      AND p.proname NOT IN ('events_waiting', 'case_allows', 'entry_allows', 'case_side_allows', 'may_open', 'party_keys',
                                            'like_pattern', 'open_case_row', 'begin_open', 'end_open',
                                            'is_staff', 'may_order',
+                                           'question_for_case', 'open_question_case', 'link_question', 'interaction_for_case', 'open_interaction_case', 'link_interaction',
                                            'share_case_row', 'open_follow_up_row', 'link_follow_up', 'render_template_text', 'template_values',
                                            'may_link', 'may_authorize', 'manages_item', 'article_allows', 'base_allows', 'may_place_article', 'note_view', 'gap_allows', 'reader_language',
                                            'case_staff_reads', 'sla_business', 'sla_condition', 'administers') $$,

@@ -186,11 +186,19 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.place_hold(text,bigint,bigint,bigint)'), ('csm.release_hold(bigint)'), ('csm.request_erasure(bigint,text)'),
                        ('csm.erase_person(bigint,text)'), ('csm.find_mentions(bigint)'), ('csm.redact_mention(bigint,text,text,bigint)'),
                        ('csm.run_retention(timestamp with time zone,integer)'), ('csm.export_person_in_full(bigint)'),
+                       ('csm.ask(text,text,text,text)'), ('csm.answer_question(bigint,text)'), ('csm.comment_post(text,bigint,text)'), ('csm.edit_post(text,bigint,text,text)'),
+                       ('csm.delete_post(text,bigint)'), ('csm.accept_answer(bigint,boolean)'), ('csm.vote(text,bigint,integer)'), ('csm.report_post(text,bigint,text)'),
+                       ('csm.moderate(text,bigint,text,text,text)'), ('csm_private.question_for_case(bigint)'), ('csm_private.link_question(csm.cases,bigint)'),
+                       ('csm.question_from_case(bigint,text,text,text)'),
+                       ('csm.open_interaction(text,text,bigint,bigint,text,boolean)'), ('csm.open_guest_interaction(text,text,text,boolean)'),
+                       ('csm.say(bigint,text,text)'), ('csm.guest_say(text,text)'), ('csm.guest_transcript(text)'), ('csm.act_on_interaction(bigint,text)'),
+                       ('csm.verify_interaction(bigint,text,text,bigint,bigint)'),
+                       ('csm_private.interaction_for_case(bigint)'), ('csm_private.link_interaction(csm.cases,bigint)'),
                        ('csm.next_mail(integer,interval)'), ('csm.acknowledge_mail(bigint[])')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
 
 -- Privileges
 SELECT set_eq($$SELECT t.relname::text FROM pg_temp.csm_tables t WHERE has_any_column_privilege('csm_guest', t.oid, 'SELECT, INSERT, UPDATE') OR has_table_privilege('csm_guest', t.oid, 'DELETE')$$,
-              '{knowledge_bases,knowledge_categories,articles}'::text[], 'V14 catalogue: csm_guest has a privilege on tables of public knowledge alone');
+              '{knowledge_bases,knowledge_categories,articles,forums,questions,answers,post_comments}'::text[], 'V14 catalogue: csm_guest has a privilege on tables of public knowledge and community alone');
 SELECT is_empty($$SELECT t.name FROM pg_temp.csm_tables t WHERE has_any_column_privilege('csm_guest', t.oid, 'INSERT, UPDATE')$$, 'V14 catalogue: csm_guest writes no table');
 SELECT is_empty($$SELECT t.name FROM pg_temp.csm_tables t WHERE has_any_column_privilege('csm_reporter', t.oid, 'INSERT, UPDATE') OR has_table_privilege('csm_reporter', t.oid, 'DELETE')$$,
                 'catalogue: csm_reporter writes nowhere');
