@@ -1,11 +1,11 @@
 /*
  * csm_case_follow.c
  *	  What a change of a case sets in motion: timers of a solution or a question
- *	  that nobody answers, the end of an open escalation, what children of a
- *	  major case have to follow.
+ *	  that nobody answers, the clocks of a dispute, the end of an open escalation,
+ *	  what children of a major case have to follow.
  *
- * One trigger without a WHEN clause decides all of it: a clause is parsed anew
- * for every statement, and few changes concern any of this.
+ * Triggers of csm.cases decide in C what concerns them: a WHEN clause is parsed
+ * anew for every statement.  Few changes concern any of this.
  *
  * Of a proposed solution there is one timer at a time, first the reminder's,
  * then the closing's; the handlers (67_case_timers.sql) lead from one to the
@@ -95,6 +95,43 @@ move_follow_up(const CsmCaseRow *after, int64 tenant_id, int64 case_id)
 					  DatumGetTimestampTz(csm_case_row_value(after, CASE_follow_up_at)));
 }
 
+/* ---- disputes ---- */
+
+/*
+ * Which of the three clocks runs, the machine says: the one whose action the
+ * system may take from the state.
+ */
+static void
+move_dispute_clocks(const CsmCaseRow *row, int64 tenant_id, int64 case_id)
+{
+	static const struct
+	{
+		const char *timer;
+		const char *action;
+		const char *setting;
+		int			part;		/* of a day: what the setting counts */
+	}			clocks[] = {
+		{"dispute_response", "escalate", "response_hours", 24},
+		{"dispute_auto_accept", "accept", "auto_accept_days", 1},
+		{"dispute_appeal", "confirm", "appeal_days", 1}
+	};
+	const CsmMachine *machine = csm_case_machine(row);
+	const CsmState *state = csm_case_state(row, machine);
+
+	for (int i = 0; i < (int) lengthof(clocks); i++)
+	{
+		const CsmTransition *t;
+		TimestampTz period;
+
+		if (csm_machine_judge(machine, state, clocks[i].action, CSM_ACTOR_SYSTEM, &t) == CSM_ALLOWED &&
+			csm_type_period(tenant_id, csm_case_row_text(row, CASE_case_type), clocks[i].setting, &period))
+			csm_timer_set(tenant_id, clocks[i].timer, case_id, case_id,
+						  GetCurrentTimestamp() + period / clocks[i].part);
+		else
+			csm_timer_clear(tenant_id, clocks[i].timer, case_id);
+	}
+}
+
 /* ---- escalations ---- */
 
 /* What is open on a case ends with it; the flag went off in the same change. */
@@ -178,6 +215,22 @@ link_to_parent(const CsmCaseRow *row)
 /* ---- the trigger ---- */
 
 static void
+opened(HeapTuple tuple, TupleDesc desc)
+{
+	bool		disputed = csm_case_tuple_has(tuple, desc, CASE_counterparty_account_id);
+	bool		child = csm_case_tuple_has(tuple, desc, CASE_parent_id);
+	CsmCaseRow	row;
+
+	if (!disputed && !child)
+		return;
+	csm_case_row_open(&row, tuple, desc);
+	if (disputed)
+		move_dispute_clocks(&row, csm_case_row_id(&row, CASE_tenant_id), csm_case_row_id(&row, CASE_id));
+	if (child)
+		link_to_parent(&row);
+}
+
+static void
 changed(const CsmCaseRow *before, const CsmCaseRow *after, int64 tenant_id, int64 case_id)
 {
 	CsmStateClass was = class_of(before);
@@ -197,7 +250,7 @@ changed(const CsmCaseRow *before, const CsmCaseRow *after, int64 tenant_id, int6
 		link_to_parent(after);
 }
 
-/* AFTER UPDATE, and AFTER INSERT of a case with a parent, FOR EACH ROW on csm.cases. */
+/* AFTER INSERT OR UPDATE FOR EACH ROW on csm.cases. */
 Datum
 csm_case_follows(PG_FUNCTION_ARGS)
 {
@@ -205,6 +258,8 @@ csm_case_follows(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	CsmCaseRow	before;
 	CsmCaseRow	after;
+	int64		tenant_id;
+	int64		case_id;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(data->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(data->tg_event) || TRIGGER_FIRED_BY_DELETE(data->tg_event))
@@ -215,13 +270,19 @@ csm_case_follows(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 
 	desc = RelationGetDescr(data->tg_relation);
-	csm_case_row_open(&before, data->tg_trigtuple, desc);
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
-		link_to_parent(&before);
-	else if (!csm_is_importing())
 	{
-		csm_case_row_open(&after, data->tg_newtuple, desc);
-		changed(&before, &after, csm_case_row_id(&after, CASE_tenant_id), csm_case_row_id(&after, CASE_id));
+		opened(data->tg_trigtuple, desc);
+		return PointerGetDatum(NULL);
 	}
+	csm_case_row_open(&before, data->tg_trigtuple, desc);
+	csm_case_row_open(&after, data->tg_newtuple, desc);
+	tenant_id = csm_case_row_id(&after, CASE_tenant_id);
+	case_id = csm_case_row_id(&after, CASE_id);
+	if (!csm_case_row_null(&after, CASE_counterparty_account_id) &&
+		csm_case_row_changed(&before, &after, CASE_state))
+		move_dispute_clocks(&after, tenant_id, case_id);
+	if (!csm_is_importing())
+		changed(&before, &after, tenant_id, case_id);
 	return PointerGetDatum(NULL);
 }

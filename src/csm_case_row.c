@@ -223,6 +223,12 @@ csm_case_row_keys(const CsmCaseRow *row, CsmCaseKeys *keys)
 	keys->submitted = !csm_case_row_null(row, CASE_submitted_at);
 }
 
+bool
+csm_case_tuple_has(HeapTuple tuple, TupleDesc desc, CsmCaseColumn column)
+{
+	return !heap_attisnull(tuple, find_column(desc, column) + 1, desc);
+}
+
 static int64
 slot_id(TupleTableSlot *slot, CsmCaseColumn column)
 {

@@ -47,6 +47,7 @@ extern int	csm_case_column_from_name(const char *name);	/* -1: unknown */
 
 extern void csm_case_row_open(CsmCaseRow *row, HeapTuple tuple, TupleDesc desc);
 extern void csm_case_row_open_argument(CsmCaseRow *row, HeapTupleHeader header);
+extern bool csm_case_tuple_has(HeapTuple tuple, TupleDesc desc, CsmCaseColumn column);
 extern HeapTuple csm_case_row_form(const CsmCaseRow *row, HeapTuple like);
 extern void csm_case_slot_keys(TupleTableSlot *slot, CsmCaseKeys *keys);
 extern void csm_case_row_keys(const CsmCaseRow *row, CsmCaseKeys *keys);

@@ -213,7 +213,7 @@ follow_state(const CsmCaseRow *row, CsmStateClass from, CsmStateClass to)
 		submit_lines(row);
 }
 
-/* AFTER UPDATE FOR EACH ROW on csm.cases, where the class of the state changed. */
+/* AFTER UPDATE FOR EACH ROW on csm.cases; concerns one whose state has another class now. */
 Datum
 csm_case_dependents(PG_FUNCTION_ARGS)
 {
@@ -231,6 +231,7 @@ csm_case_dependents(PG_FUNCTION_ARGS)
 
 	csm_case_row_open(&before, data->tg_trigtuple, RelationGetDescr(data->tg_relation));
 	csm_case_row_open(&after, data->tg_newtuple, RelationGetDescr(data->tg_relation));
-	follow_state(&after, class_of(&before), class_of(&after));
+	if (csm_case_row_changed(&before, &after, CASE_state_class))
+		follow_state(&after, class_of(&before), class_of(&after));
 	return PointerGetDatum(NULL);
 }

@@ -362,7 +362,7 @@ decide_proposal(const CsmCaseRow *row, const char *action, const char *outcome, 
 
 PG_FUNCTION_INFO_V1(csm_proposals_follow);
 
-/* AFTER UPDATE FOR EACH ROW on csm.cases, where the state of a dispute changed. */
+/* AFTER UPDATE FOR EACH ROW on csm.cases; concerns a dispute whose state changed. */
 Datum
 csm_proposals_follow(PG_FUNCTION_ARGS)
 {
@@ -381,11 +381,14 @@ csm_proposals_follow(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("csm_private.proposals_follow() must be an AFTER UPDATE row trigger")));
-	if (csm_is_restoring())
+	if (!csm_case_tuple_has(data->tg_newtuple, RelationGetDescr(data->tg_relation), CASE_counterparty_account_id) ||
+		csm_is_restoring())
 		return PointerGetDatum(NULL);
 
 	csm_case_row_open(&before, data->tg_trigtuple, RelationGetDescr(data->tg_relation));
 	csm_case_row_open(&after, data->tg_newtuple, RelationGetDescr(data->tg_relation));
+	if (!csm_case_row_changed(&before, &after, CASE_state))
+		return PointerGetDatum(NULL);
 	judged = csm_judged(csm_case_row_id(&after, CASE_id));
 	if (judged == NULL || !judged->taken)
 		return PointerGetDatum(NULL);

@@ -21,6 +21,7 @@
 #include "csm_case_row.h"
 #include "csm_event.h"
 #include "csm_intent.h"
+#include "csm_machine.h"
 #include "csm_spi.h"
 
 static TriggerData *
@@ -143,7 +144,7 @@ take_over_use(HeapTuple tuple, TupleDesc desc, void *arg)
 PG_FUNCTION_INFO_V1(csm_use_entitlement);
 
 /*
- * AFTER UPDATE, where a case with an entitlement is closed.  The case's row is
+ * AFTER UPDATE; concerns a case with an entitlement that is closed.  The case's row is
  * locked by the update, so nobody else looks for its row in the ledger; the
  * entitlement's row is locked by taking the unit, so the last one is taken
  * once.
@@ -165,13 +166,19 @@ csm_use_entitlement(PG_FUNCTION_ARGS)
 		" RETURNING over_units > 0";
 	static const Oid types[3] = {INT8OID, INT8OID, INT8OID};
 	TriggerData *data = case_trigger(fcinfo, "use_entitlement");
+	CsmCaseRow	before;
 	CsmCaseRow	row;
 	Datum		values[3];
 	bool		over = false;
 
-	if (csm_is_restoring() || csm_is_importing())
+	if (!csm_case_tuple_has(data->tg_newtuple, RelationGetDescr(data->tg_relation), CASE_entitlement_id) ||
+		csm_is_restoring() || csm_is_importing())
 		return PointerGetDatum(NULL);
+	csm_case_row_open(&before, data->tg_trigtuple, RelationGetDescr(data->tg_relation));
 	csm_case_row_open(&row, data->tg_newtuple, RelationGetDescr(data->tg_relation));
+	if (!csm_case_row_changed(&before, &row, CASE_state_class) ||
+		strcmp(csm_case_row_text(&row, CASE_state_class), csm_class_name(CSM_CLASS_CLOSED)) != 0)
+		return PointerGetDatum(NULL);
 	values[0] = csm_case_row_value(&row, CASE_entitlement_id);
 	values[1] = csm_case_row_value(&row, CASE_tenant_id);
 	values[2] = csm_case_row_value(&row, CASE_id);

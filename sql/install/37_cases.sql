@@ -74,24 +74,19 @@ CREATE TABLE csm.cases (
     CONSTRAINT cases_assigned_to_fkey FOREIGN KEY (assigned_to, tenant_id) REFERENCES csm.users (id, tenant_id),
     CONSTRAINT cases_parent_fkey FOREIGN KEY (parent_id, tenant_id) REFERENCES csm.cases (id, tenant_id),
     CONSTRAINT cases_number_key UNIQUE (tenant_id, number),
-    CONSTRAINT cases_idempotency_key UNIQUE (opened_by, idempotency_key),
-    CONSTRAINT cases_branch_check CHECK (branch IN ('b2b', 'b2c', 'internal')),
-    CONSTRAINT cases_customer_check CHECK ((branch = 'b2b') = (account_id IS NOT NULL) AND (household_id IS NULL OR branch = 'b2c')),
-    CONSTRAINT cases_counterparty_check CHECK (counterparty_account_id <> account_id),
-    CONSTRAINT cases_named_contact_check CHECK ((counterparty_contact_id IS NULL OR counterparty_account_id IS NOT NULL)
-        AND (partner_contact_id IS NULL OR partner_account_id IS NOT NULL)
-        AND (partner_account_id IS NULL OR account_id IS NOT NULL)),
-    CONSTRAINT cases_class_check CHECK (state_class IN ('draft', 'new', 'open', 'waiting', 'resolved', 'closed', 'cancelled')),
-    CONSTRAINT cases_priority_check CHECK (priority BETWEEN 1 AND 4),
-    CONSTRAINT cases_impact_check CHECK (impact BETWEEN 1 AND 3 AND urgency BETWEEN 1 AND 3),
-    CONSTRAINT cases_subject_check CHECK (length(subject) BETWEEN 1 AND 400 AND subject !~ '^[[:space:]]*$'),
-    CONSTRAINT cases_text_check CHECK (length(description) <= 100000 AND length(resolution_notes) <= 100000
-        AND length(resolution_code) <= 100 AND length(channel) BETWEEN 1 AND 40 AND length(language) <= 63
-        AND length(idempotency_key) <= 200 AND length(number) BETWEEN 1 AND 40),
-    CONSTRAINT cases_attributes_check CHECK (jsonb_typeof(attributes) = 'object' AND pg_column_size(attributes) <= 65536),
-    CONSTRAINT cases_self_check CHECK (parent_id <> id),
-    CONSTRAINT cases_major_check CHECK (major_state IN ('proposed', 'accepted', 'rejected', 'cancelled'))
+    CONSTRAINT cases_idempotency_key UNIQUE (opened_by, idempotency_key)
 );
+-- What every row holds.  In C (src/csm_case_check.c), because the server parses
+-- a CHECK constraint anew for every statement.
+CREATE FUNCTION csm_private.case_fits(c csm.cases) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_case_fits' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+ALTER FUNCTION csm_private.case_fits(csm.cases) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.case_fits(csm.cases) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm_private.case_fits(csm.cases) TO csm_portal, csm_agent;
+COMMENT ON FUNCTION csm_private.case_fits(csm.cases) IS
+'CHECK constraint of csm.cases. True, or error 23514 that names the rule as a constraint: cases_ branch (b2b, b2c, internal), customer (an account makes it b2b, a household b2c), counterparty (another account), named_contact (with its account), class, priority (1 to 4), impact (1 to 3, urgency too), subject (1 to 400 characters, not blank), text (lengths of the other texts), attributes (a JSON object of 64 kB), self (not its own parent), major (proposed, accepted, rejected, cancelled), each followed by _check';
+ALTER TABLE csm.cases ADD CONSTRAINT cases_check CHECK (csm_private.case_fits(cases));
+
 -- One index an arm of the rule below (the key of the predicate first, then the
 -- order in which lists are read), and the orders in which those who see all
 -- read.
@@ -143,6 +138,13 @@ SELECT csm_private.adopt_table('csm.case_parties');
 SELECT csm_private.signal_on('csm.case_parties',
     '{tenant_id,case_id,user_id,account_id,capabilities,valid_during}', 'user', 'user_id', 'party', 'account_id');
 
+CREATE FUNCTION csm_private.entry_fits(visibility text, side text, body text, idempotency_key text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_entry_fits' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+ALTER FUNCTION csm_private.entry_fits(text, text, text, text) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.entry_fits(text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm_private.entry_fits(text, text, text, text) TO csm_portal, csm_agent;
+COMMENT ON FUNCTION csm_private.entry_fits(text, text, text, text) IS
+'CHECK constraint of csm.case_entries. True, or error 23514 that names the rule as a constraint: case_entries_ visibility (shared, internal, private), side (customer, counterparty, operator), body (1 to 100,000 characters, the key at most 200), each followed by _check';
 CREATE TABLE csm.case_entries (
     id bigint GENERATED ALWAYS AS IDENTITY,
     tenant_id bigint NOT NULL DEFAULT csm.default_tenant_id(),
@@ -160,9 +162,7 @@ CREATE TABLE csm.case_entries (
     CONSTRAINT case_entries_case_fkey FOREIGN KEY (case_id, tenant_id) REFERENCES csm.cases (id, tenant_id),
     CONSTRAINT case_entries_author_fkey FOREIGN KEY (author_id, tenant_id) REFERENCES csm.users (id, tenant_id),
     CONSTRAINT case_entries_idempotency_key UNIQUE (case_id, author_id, idempotency_key),
-    CONSTRAINT case_entries_visibility_check CHECK (visibility IN ('shared', 'internal', 'private')),
-    CONSTRAINT case_entries_side_check CHECK (side IN ('customer', 'counterparty', 'operator')),
-    CONSTRAINT case_entries_body_check CHECK (length(body) BETWEEN 1 AND 100000 AND length(idempotency_key) <= 200)
+    CONSTRAINT case_entries_check CHECK (csm_private.entry_fits(visibility, side, body, idempotency_key))
 );
 CREATE INDEX case_entries_case_idx ON csm.case_entries (case_id, created_at);
 CREATE INDEX case_entries_feed_idx ON csm.case_entries (tenant_id, created_at DESC);

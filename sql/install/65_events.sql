@@ -67,13 +67,8 @@ REVOKE ALL ON FUNCTION csm_private.entry_events() FROM PUBLIC;
 COMMENT ON FUNCTION csm_private.entry_events() IS
 'AFTER trigger of csm.case_entries: commented, for whom the entry is';
 
-CREATE TRIGGER cases_40_events_opened AFTER INSERT ON csm.cases
+CREATE TRIGGER cases_40_events AFTER INSERT OR UPDATE ON csm.cases
     FOR EACH ROW EXECUTE FUNCTION csm_private.case_events();
-CREATE TRIGGER cases_40_events AFTER UPDATE ON csm.cases
-    FOR EACH ROW
-    WHEN (OLD.state IS DISTINCT FROM NEW.state OR OLD.priority IS DISTINCT FROM NEW.priority
-          OR OLD.assigned_to IS DISTINCT FROM NEW.assigned_to OR OLD.assigned_group_id IS DISTINCT FROM NEW.assigned_group_id)
-    EXECUTE FUNCTION csm_private.case_events();
 -- After case_entries_20_effects, which locks the case.
 CREATE TRIGGER case_entries_40_events AFTER INSERT ON csm.case_entries
     FOR EACH ROW EXECUTE FUNCTION csm_private.entry_events();

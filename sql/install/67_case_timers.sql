@@ -146,7 +146,7 @@ BEGIN
     FOR f IN SELECT * FROM (VALUES
         ('type_text(bigint, text, text)', 'csm_private.type_setting() as text, remembered by the session until a type of the tenant changes'),
         ('type_period(bigint, text, text)', 'A setting of a case type that counts days, as so many times 24 hours; NULL for none; error 22023 when it is no number from 0 to 36525'),
-        ('case_follows()', 'AFTER trigger of csm.cases: timers of the state and of follow_up_at, the end of an open escalation, what children of a major case follow, the link to a parent'),
+        ('case_follows()', 'AFTER trigger of csm.cases: timers of the state and of follow_up_at, the clocks of a dispute, the end of an open escalation, what children of a major case follow, the link to a parent'),
         ('say_as_system(bigint, bigint, text, text, text)', 'An entry without author and without effects of its own; run as csm_owner, who has locked the case'),
         ('say_as_system_to_all(bigint[], text, text)', 'The same entry on many cases, shared: the text that the setting of the case type gives, otherwise the one given'),
         ('due_auto_close_reminder(bigint[], timestamptz)', 'Handler: reminds of proposed solutions, then sets auto_close'),
@@ -161,7 +161,7 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE TRIGGER cases_60_follows AFTER UPDATE ON csm.cases
+-- Triggers of csm.cases that an update fires have no WHEN clause: it would be
+-- parsed anew for every statement.  C code decides what concerns it.
+CREATE TRIGGER cases_60_follows AFTER INSERT OR UPDATE ON csm.cases
     FOR EACH ROW EXECUTE FUNCTION csm_private.case_follows();
-CREATE TRIGGER cases_60_follows_parent AFTER INSERT ON csm.cases
-    FOR EACH ROW WHEN (NEW.parent_id IS NOT NULL) EXECUTE FUNCTION csm_private.case_follows();

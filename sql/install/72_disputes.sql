@@ -106,9 +106,7 @@ REVOKE ALL ON FUNCTION csm_private.proposals_follow() FROM PUBLIC;
 COMMENT ON FUNCTION csm_private.proposals_follow() IS
 'AFTER trigger of csm.cases: makes or decides a proposal where the transition taken has the effect "proposal", and its event; SM002 when there is none to decide';
 CREATE TRIGGER cases_35_proposals AFTER UPDATE ON csm.cases
-    FOR EACH ROW
-    WHEN (NEW.counterparty_account_id IS NOT NULL AND OLD.state IS DISTINCT FROM NEW.state)
-    EXECUTE FUNCTION csm_private.proposals_follow();
+    FOR EACH ROW EXECUTE FUNCTION csm_private.proposals_follow();
 
 -- ---- the other side ----
 
@@ -177,41 +175,7 @@ COMMENT ON FUNCTION csm.dispute_counterparties() IS
 
 -- ---- what time does ----
 
--- Which of the three clocks runs, the machine says: the one whose action the
--- system may take from the state.
-CREATE FUNCTION csm_private.dispute_timers() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    by_system text[];
-    clock record;
-BEGIN
-    IF csm_private.restoring() THEN
-        RETURN NULL;
-    END IF;
-    by_system := csm_private.actions_for(NEW.tenant_id, NEW.case_type, NEW.state, 'system');
-    FOR clock IN
-        SELECT t.kind,
-               CASE WHEN t.action = ANY (by_system)
-                    THEN clock_timestamp() + csm_private.type_period(NEW.tenant_id, NEW.case_type, t.key) / t.part END AS due_at
-        FROM (VALUES ('dispute_response', 'escalate', 'response_hours', 24),
-                     ('dispute_auto_accept', 'accept', 'auto_accept_days', 1),
-                     ('dispute_appeal', 'confirm', 'appeal_days', 1)) t(kind, action, key, part)
-    LOOP
-        PERFORM csm_private.set_timer(NEW.tenant_id, clock.kind, NEW.id, NEW.id, clock.due_at);
-    END LOOP;
-    RETURN NULL;
-END $$;
-ALTER FUNCTION csm_private.dispute_timers() OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.dispute_timers() FROM PUBLIC;
-COMMENT ON FUNCTION csm_private.dispute_timers() IS
-'AFTER trigger of csm.cases: sets and clears the clocks of a dispute (respondent''s answer, automatic acceptance, appeal window) when its state changes';
-CREATE TRIGGER cases_60_dispute_opened AFTER INSERT ON csm.cases
-    FOR EACH ROW WHEN (NEW.counterparty_account_id IS NOT NULL) EXECUTE FUNCTION csm_private.dispute_timers();
-CREATE TRIGGER cases_60_dispute_timers AFTER UPDATE ON csm.cases
-    FOR EACH ROW WHEN (NEW.counterparty_account_id IS NOT NULL AND OLD.state IS DISTINCT FROM NEW.state)
-    EXECUTE FUNCTION csm_private.dispute_timers();
+-- The clocks are set by csm_private.case_follows().
 
 CREATE FUNCTION csm_private.due_dispute_response(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE

@@ -223,8 +223,7 @@ CREATE TRIGGER case_blocks_10_keep BEFORE DELETE ON csm.case_blocks
 CREATE TRIGGER case_blocks_10_keep_truncate BEFORE TRUNCATE ON csm.case_blocks
     FOR EACH STATEMENT EXECUTE FUNCTION csm_private.never_deleted();
 CREATE TRIGGER cases_45_dependents AFTER UPDATE ON csm.cases
-    FOR EACH ROW WHEN (OLD.state_class IS DISTINCT FROM NEW.state_class)
-    EXECUTE FUNCTION csm_private.case_dependents();
+    FOR EACH ROW EXECUTE FUNCTION csm_private.case_dependents();
 
 GRANT SELECT ON csm.case_blocks TO csm_portal, csm_agent, csm_admin;
 GRANT INSERT (case_id, reason, note), UPDATE (note, unblocked_at) ON csm.case_blocks TO csm_agent;

@@ -488,7 +488,6 @@ CREATE TRIGGER cases_20_entitlement_update BEFORE UPDATE OF entitlement_id ON cs
 CREATE TRIGGER cases_30_entitlement BEFORE INSERT ON csm.cases FOR EACH ROW
     WHEN (NEW.entitlement_id IS NULL) EXECUTE FUNCTION csm_private.fill_entitlement();
 CREATE TRIGGER cases_70_entitlement AFTER UPDATE ON csm.cases FOR EACH ROW
-    WHEN (NEW.state_class = 'closed' AND OLD.state_class <> 'closed' AND NEW.entitlement_id IS NOT NULL)
     EXECUTE FUNCTION csm_private.use_entitlement();
 
 COMMENT ON TABLE csm.contracts IS 'Service contracts of an account or a person';

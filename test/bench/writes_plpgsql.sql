@@ -284,7 +284,7 @@ DECLARE
 BEGIN
     FOR t IN SELECT g.tgrelid::regclass AS tab, g.tgname FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid
              WHERE g.tgrelid IN ('csm.cases'::regclass, 'csm.case_entries'::regclass) AND NOT g.tgisinternal
-               AND f.proname IN ('case_guard', 'history', 'case_events', 'case_dependents', 'case_timers', 'case_escalations',
+               AND f.proname IN ('case_guard', 'history', 'case_events', 'case_dependents', 'case_follows',
                                  'entry_guard', 'entry_effects', 'entry_events', 'entry_family') LOOP
         EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', t.tab, t.tgname);
     END LOOP;
