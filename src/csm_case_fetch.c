@@ -24,6 +24,7 @@
 
 #include "csm_actor.h"
 #include "csm_case_row.h"
+#include "csm_spi.h"
 
 /* Looked up again when it is gone: the extension may have been made anew. */
 static Relation
@@ -40,14 +41,17 @@ open_cases(void)
 	return relation;
 }
 
-/* False where the snapshot holds no such case. */
+/*
+ * Calls take with the row while it is held; false where the snapshot holds no
+ * such case.
+ */
 static bool
-fetch_keys(int64 case_id, int64 tenant_id, CsmCaseKeys *keys)
+fetch(int64 case_id, int64 tenant_id, Snapshot snapshot, void (*take) (TupleTableSlot *slot, void *arg), void *arg)
 {
 	Relation	cases = open_cases();
 	Relation	index = index_open(RelationGetPrimaryKeyIndex(cases), AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(cases, NULL);
-	IndexScanDesc scan = index_beginscan(cases, index, GetActiveSnapshot(), 2, 0);
+	IndexScanDesc scan = index_beginscan(cases, index, snapshot, 2, 0);
 	ScanKeyData key[2];
 	bool		found;
 
@@ -56,11 +60,53 @@ fetch_keys(int64 case_id, int64 tenant_id, CsmCaseKeys *keys)
 	index_rescan(scan, key, 2, NULL, 0);
 	found = index_getnext_slot(scan, ForwardScanDirection, slot);
 	if (found)
-		csm_case_slot_keys(slot, keys);
+		take(slot, arg);
 	index_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	index_close(index, NoLock);
 	table_close(cases, NoLock);
+	return found;
+}
+
+static void
+take_keys(TupleTableSlot *slot, void *arg)
+{
+	csm_case_slot_keys(slot, (CsmCaseKeys *) arg);
+}
+
+static bool
+fetch_keys(int64 case_id, int64 tenant_id, CsmCaseKeys *keys)
+{
+	return fetch(case_id, tenant_id, GetActiveSnapshot(), take_keys, keys);
+}
+
+typedef struct Taker
+{
+	void		(*take) (const CsmCaseRow *row, void *arg);
+	void	   *arg;
+} Taker;
+
+static void
+take_row(TupleTableSlot *slot, void *arg)
+{
+	Taker	   *taker = (Taker *) arg;
+	bool		free_it;
+	HeapTuple	tuple = ExecFetchSlotHeapTuple(slot, false, &free_it);
+	CsmCaseRow	row;
+
+	csm_case_row_open(&row, tuple, slot->tts_tupleDescriptor);
+	taker->take(&row, taker->arg);
+}
+
+/* The case as it is committed by now, for triggers; what take keeps, it copies. */
+bool
+csm_case_fetch(int64 case_id, int64 tenant_id, void (*take) (const CsmCaseRow *row, void *arg), void *arg)
+{
+	Taker		taker = {take, arg};
+	Snapshot	snapshot = RegisterSnapshot(csm_spi_latest() ? GetLatestSnapshot() : GetTransactionSnapshot());
+	bool		found = fetch(case_id, tenant_id, snapshot, take_row, &taker);
+
+	UnregisterSnapshot(snapshot);
 	return found;
 }
 

@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "csm_lifecycle.h"
+#include "csm_look.h"
 #include "csm_spi.h"
 #include "csm_timer.h"
 #include "csm_type_setting.h"
@@ -145,6 +146,8 @@ end_escalations(int64 tenant_id, int64 case_id)
 	Oid			types[2] = {INT8OID, INT8OID};
 	Datum		values[2];
 
+	if (!csm_look_any("escalations", "escalations_open_case_idx", case_id))
+		return;
 	values[0] = Int64GetDatum(tenant_id);
 	values[1] = Int64GetDatum(case_id);
 	csm_spi_write(sql, 2, types, values, NULL, NULL, NULL);

@@ -10,7 +10,9 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "fmgr.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 
 #include "csm_case_fields.h"
 #include "csm_dispute.h"
@@ -83,6 +85,11 @@ choose_branch(CsmCaseRow *row, const CsmMap *map)
 	else if (!own && map != NULL &&
 			 csm_map_requester(map, requester_id, CSM_B2C, 0, CSM_CASE_CREATE))
 		branch = "b2c";
+	if (branch == NULL && own && csm_map_home_account(map) != 0 && csm_map_tenant(map) == tenant_id)
+	{
+		csm_case_row_set(row, CASE_account_id, Int64GetDatum(csm_map_home_account(map)));
+		branch = "b2b";
+	}
 	if (branch == NULL)
 	{
 		if (persona != NULL)
@@ -251,4 +258,36 @@ csm_case_open(CsmCaseRow *row, const CsmMap *map, TimestampTz now)
 		csm_intent_met();
 	csm_fields_check_case(machine, NULL, row, false);
 	csm_case_index_words(row);
+}
+
+PG_FUNCTION_INFO_V1(csm_may_open_plainly);
+
+/*
+ * csm_private.may_open_plainly(c): of csm_private.may_open() what the map alone
+ * answers, and so most of all cases.  False says nothing.
+ */
+Datum
+csm_may_open_plainly(PG_FUNCTION_ARGS)
+{
+	static const CsmCaseColumn references[] = {
+		CASE_counterparty_account_id, CASE_partner_account_id, CASE_partner_contact_id, CASE_product_id
+	};
+	const CsmMap *map = csm_map_current();
+	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
+	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
+	TupleDesc	desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
+	CsmCaseRow	row;
+	CsmCaseKeys keys;
+	bool		may;
+
+	csm_case_row_open(&row, &tuple, desc);
+	csm_case_row_keys(&row, &keys);
+	may = map != NULL && keys.opened_by == csm_map_user(map) && (unsigned) keys.branch < CSM_BRANCHES &&
+		(keys.branch == CSM_B2B
+		 ? keys.requester_id == csm_map_person(map) && csm_map_account(map, keys.account_id, CSM_CASE_CREATE)
+		 : csm_map_requester(map, keys.requester_id, keys.branch, 0, CSM_CASE_CREATE));
+	for (int i = 0; i < (int) lengthof(references); i++)
+		may = may && csm_case_row_null(&row, references[i]);
+	ReleaseTupleDesc(desc);
+	PG_RETURN_BOOL(may);
 }

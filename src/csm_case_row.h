@@ -60,6 +60,10 @@ extern void csm_case_row_set_text(CsmCaseRow *row, CsmCaseColumn column, const c
 extern void csm_case_row_parse(CsmCaseRow *row, CsmCaseColumn column, const char *value);
 extern void csm_case_row_copy(CsmCaseRow *to, const CsmCaseRow *from, CsmCaseColumn column);
 
+/* csm_case_fetch.c */
+extern bool csm_case_fetch(int64 case_id, int64 tenant_id,
+						   void (*take) (const CsmCaseRow *row, void *arg), void *arg);
+
 /* csm_case_search.c */
 extern void csm_case_index_words(CsmCaseRow *row);
 

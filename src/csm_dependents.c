@@ -25,6 +25,7 @@
 #include "csm_dependents.h"
 #include "csm_errors.h"
 #include "csm_lifecycle.h"
+#include "csm_look.h"
 #include "csm_spi.h"
 
 PG_FUNCTION_INFO_V1(csm_case_dependents);
@@ -83,6 +84,9 @@ csm_refuse_unfinished(const CsmCaseRow *row, CsmStateClass to, uint32 actors)
 	if (to != CSM_CLASS_RESOLVED && to != CSM_CLASS_CLOSED)
 		return;
 	case_key(row, values);
+	if (!csm_look_any("case_tasks", "case_tasks_blocking_idx", DatumGetInt64(values[0])) &&
+		!csm_look_any("case_lines", "case_lines_open_idx", DatumGetInt64(values[0])))
+		return;
 	csm_spi_query_latest(sql, 2, key_types, values, NULL, take_unfinished, &found);
 	if (found.task != NULL)
 		ereport(ERROR,
@@ -158,7 +162,8 @@ end_blocks(const CsmCaseRow *row)
 		" SELECT b.id FROM csm.case_blocks b WHERE b.case_id = $1 AND b.tenant_id = $2"
 		"  AND b.unblocked_at IS NULL FOR NO KEY UPDATE SKIP LOCKED)";
 
-	write_dependents(sql, row);
+	if (csm_look_any("case_blocks", "case_blocks_open_idx", csm_case_row_id(row, CASE_id)))
+		write_dependents(sql, row);
 }
 
 static void

@@ -25,6 +25,7 @@
 #include "csm_errors.h"
 #include "csm_family.h"
 #include "csm_lifecycle.h"
+#include "csm_look.h"
 #include "csm_spi.h"
 
 PG_FUNCTION_INFO_V1(csm_entry_guard);
@@ -42,7 +43,6 @@ typedef struct EntryCase
 	char	   *state;
 	int			state_class;
 	char	   *author_name;
-	MemoryContext context;
 } EntryCase;
 
 /*
@@ -52,77 +52,27 @@ typedef struct EntryCase
 static int64 first_note = 0;
 static int64 last_note = 0;
 
-static int64
-id_at(HeapTuple tuple, TupleDesc desc, int column)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, column, desc, &isnull);
-
-	return isnull ? 0 : DatumGetInt64(value);
-}
-
-static char *
-text_at(HeapTuple tuple, TupleDesc desc, int column, MemoryContext context)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, column, desc, &isnull);
-
-	return isnull ? NULL : MemoryContextStrdup(context, TextDatumGetCString(value));
-}
-
 static void
-take_case(HeapTuple tuple, TupleDesc desc, void *arg)
+take_case(const CsmCaseRow *row, void *arg)
 {
 	EntryCase  *c = (EntryCase *) arg;
-	bool		isnull;
 
-	c->found = true;
-	c->keys.id = id_at(tuple, desc, 1);
-	c->keys.tenant_id = id_at(tuple, desc, 2);
-	c->keys.requester_id = id_at(tuple, desc, 3);
-	c->keys.opened_by = id_at(tuple, desc, 4);
-	c->keys.account_id = id_at(tuple, desc, 5);
-	c->keys.household_id = id_at(tuple, desc, 6);
-	c->keys.counterparty_account_id = id_at(tuple, desc, 7);
-	c->keys.counterparty_contact_id = id_at(tuple, desc, 8);
-	c->keys.partner_account_id = id_at(tuple, desc, 9);
-	c->keys.partner_contact_id = id_at(tuple, desc, 10);
-	c->keys.internal_contact_id = id_at(tuple, desc, 11);
-	c->keys.service_organization_id = id_at(tuple, desc, 12);
-	c->keys.assigned_to = id_at(tuple, desc, 13);
-	c->keys.opened_at = DatumGetTimestampTz(heap_getattr(tuple, 14, desc, &isnull));
-	c->keys.submitted = DatumGetBool(heap_getattr(tuple, 15, desc, &isnull));
-	c->branch = text_at(tuple, desc, 16, c->context);
-	c->keys.branch = csm_branch_from_name(c->branch, strlen(c->branch));
-	c->number = text_at(tuple, desc, 17, c->context);
-	c->state = text_at(tuple, desc, 18, c->context);
-	c->state_class = csm_class_from_name(text_at(tuple, desc, 19, c->context));
-	c->author_name = text_at(tuple, desc, 20, c->context);
-	if (DatumGetBool(heap_getattr(tuple, 21, desc, &isnull)))
+	csm_case_row_keys(row, &c->keys);
+	c->branch = csm_case_row_text(row, CASE_branch);
+	c->number = csm_case_row_text(row, CASE_number);
+	c->state = csm_case_row_text(row, CASE_state);
+	c->state_class = csm_class_from_name(csm_case_row_text(row, CASE_state_class));
+	if (!csm_case_row_null(row, CASE_parent_id) || !csm_case_row_null(row, CASE_major_state))
 		csm_family_met();
 }
 
 static void
 read_case(EntryCase *c, int64 tenant_id, int64 case_id, int64 author_id)
 {
-	static const char sql[] =
-		"SELECT c.id, c.tenant_id, c.requester_id, c.opened_by, c.account_id, c.household_id,"
-		"       c.counterparty_account_id, c.counterparty_contact_id, c.partner_account_id,"
-		"       c.partner_contact_id, c.internal_contact_id, c.service_organization_id,"
-		"       c.assigned_to, c.opened_at, c.submitted_at IS NOT NULL, c.branch, c.number,"
-		"       c.state, c.state_class,"
-		"       (SELECT u.display_name FROM csm.users u WHERE u.id = $3 AND u.tenant_id = $2),"
-		"       c.parent_id IS NOT NULL OR c.major_state IS NOT NULL"
-		"  FROM csm.cases c WHERE c.id = $1 AND c.tenant_id = $2";
-	Oid			types[3] = {INT8OID, INT8OID, INT8OID};
-	Datum		values[3];
-
 	memset(c, 0, sizeof(*c));
-	c->context = CurrentMemoryContext;
-	values[0] = Int64GetDatum(case_id);
-	values[1] = Int64GetDatum(tenant_id);
-	values[2] = Int64GetDatum(author_id);
-	csm_spi_query(sql, 3, types, values, NULL, take_case, c);
+	c->found = csm_case_fetch(case_id, tenant_id, take_case, c);
+	if (c->found)
+		c->author_name = csm_look_person_name(author_id);
 }
 
 /* A new row, by name of column; there are few. */

@@ -2,81 +2,18 @@
  * csm_history_store.c
  *	  The chain of a case as csm.case_history keeps it: its last link, and a new
  *	  one.
- *
- * The last link is read straight from the index: the trigger that asks runs with
- * every write of a case, and a query would cost it more than all the rest of a
- * link but the insert.  The snapshot is the latest, also where the transaction
- * keeps an older one: whoever asks holds the lock of the case, so what is
- * committed by now is all there is.
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/stratnum.h"
-#include "access/table.h"
-#include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "csm_history.h"
 #include "csm_insert.h"
+#include "csm_look.h"
 #include "csm_spi.h"
-
-static Oid
-relation_named(const char *name)
-{
-	Oid			oid = get_relname_relid(name, get_namespace_oid("csm", false));
-
-	if (!OidIsValid(oid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation csm.%s does not exist", name),
-				 errhint("Restore it, or update the extension.")));
-	return oid;
-}
-
-static Datum
-value_of(HeapTuple tuple, Relation table, const char *column, bool *isnull)
-{
-	return heap_getattr(tuple, get_attnum(RelationGetRelid(table), column), RelationGetDescr(table), isnull);
-}
-
-/*
- * Calls take with the last row, in the order of the index, whose first column
- * is the key.
- */
-static void
-last_of(const char *table_name, const char *index_name, const char *column, int64 key,
-		void (*take) (HeapTuple tuple, Relation table, void *arg), void *arg)
-{
-	Relation	table = table_open(relation_named(table_name), AccessShareLock);
-	Relation	index = index_open(relation_named(index_name), AccessShareLock);
-	Snapshot	snapshot;
-	SysScanDesc scan;
-	ScanKeyData scan_key;
-	HeapTuple	tuple;
-
-	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyInit(&scan_key, get_attnum(RelationGetRelid(table), column),
-				BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key));
-	scan = systable_beginscan_ordered(table, index, snapshot, 1, &scan_key);
-	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
-	if (HeapTupleIsValid(tuple))
-		take(tuple, table, arg);
-	systable_endscan_ordered(scan);
-	UnregisterSnapshot(snapshot);
-	index_close(index, AccessShareLock);
-	table_close(table, AccessShareLock);
-}
 
 static void
 take_head(HeapTuple tuple, Relation table, void *arg)
@@ -85,9 +22,9 @@ take_head(HeapTuple tuple, Relation table, void *arg)
 	bool		isnull;
 	bytea	   *hash;
 
-	head->seq = DatumGetInt64(value_of(tuple, table, "seq", &isnull));
-	head->at = DatumGetTimestampTz(value_of(tuple, table, "at", &isnull));
-	hash = DatumGetByteaPP(value_of(tuple, table, "hash", &isnull));
+	head->seq = DatumGetInt64(csm_look_value(tuple, table, "seq", &isnull));
+	head->at = DatumGetTimestampTz(csm_look_value(tuple, table, "at", &isnull));
+	hash = DatumGetByteaPP(csm_look_value(tuple, table, "hash", &isnull));
 	memcpy(head->hash, VARDATA_ANY(hash), Min(VARSIZE_ANY_EXHDR(hash), CSM_HASH_BYTES));
 }
 
@@ -95,34 +32,13 @@ void
 csm_history_head(int64 case_id, CsmHead *head)
 {
 	memset(head, 0, sizeof(*head));
-	last_of("case_history", "case_history_chain_key", "case_id", case_id, take_head, head);
+	csm_look_last("case_history", "case_history_chain_key", case_id, take_head, head);
 }
 
 static int64
 next_id(void)
 {
-	return nextval_internal(relation_named("case_history_id_seq"), false);
-}
-
-static void
-take_name(HeapTuple tuple, Relation table, void *arg)
-{
-	bool		isnull;
-	Datum		name = value_of(tuple, table, "display_name", &isnull);
-
-	if (!isnull)
-		*(char **) arg = TextDatumGetCString(name);
-}
-
-/* NULL: no such person */
-static char *
-name_of(int64 user_id)
-{
-	char	   *name = NULL;
-
-	if (user_id != 0)
-		last_of("users", "users_pkey", "id", user_id, take_name, &name);
-	return name;
+	return nextval_internal(csm_look_oid("case_history_id_seq"), false);
 }
 
 /* ---- appending ---- */
@@ -196,7 +112,7 @@ csm_history_append(CsmLink *link, const Jsonb *payload, CsmHead *head)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not get random bytes for the history of a case")));
 	if (link->actor_name == NULL)
-		link->actor_name = name_of(link->actor_id);
+		link->actor_name = csm_look_person_name(link->actor_id);
 	if (link->actor_name == NULL)
 		link->actor_name = "system";
 	link->id = next_id();

@@ -437,6 +437,12 @@ csm_map_person(const CsmMap *map)
 }
 
 int64
+csm_map_home_account(const CsmMap *map)
+{
+	return map->home_account_id;
+}
+
+int64
 csm_behalf(void)
 {
 	const CsmMap *map = csm_map_current();

@@ -161,6 +161,7 @@ struct CsmMap
 	int			npartners;
 	CsmOwnContact *contacts;
 	int			ncontacts;
+	int64		home_account_id;	/* for which he asks unless he names another; 0: none is known */
 	CsmMore    *more;
 	int			nmore;
 	int			maxmore;

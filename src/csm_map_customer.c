@@ -65,6 +65,8 @@ take_contact(HeapTuple tuple, TupleDesc desc, void *arg)
 	contact->role = csm_find_role(loader, csm_get_text(tuple, desc, 3));
 	contact->leaderless = csm_get_bool(tuple, desc, 6);
 	contact->root_id = csm_get_id(tuple, desc, 8);
+	if (persona[0] != '\0' || csm_get_bool(tuple, desc, 10))
+		loader->map->home_account_id = contact->account_id;
 	if (contact->role != NULL && contact->role->kind != 'c')
 		contact->role = NULL;
 	/* B19 and B20: a plain contact's own account may show him less. */
@@ -107,7 +109,7 @@ csm_load_contacts(Loader *loader)
 		"   AND r.kind = 'contact' AND p.action = 'case_decide' AND p.reach IN ('account', 'subtree')),"
 		" (SELECT min(csm_private.next_change(l.valid_during, $3)) FROM csm.contacts l"
 		"   WHERE l.account_id = c.account_id AND l.valid_during IS NOT NULL),"
-		" a.root_id, a.restrict_contact_access"
+		" a.root_id, a.restrict_contact_access, c.is_home"
 		" FROM csm.contacts c JOIN csm.accounts a ON a.id = c.account_id AND a.tenant_id = c.tenant_id"
 		" WHERE c.user_id = $1 AND c.tenant_id = $2";
 	static const char subtree[] =

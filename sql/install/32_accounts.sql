@@ -313,7 +313,7 @@ CREATE INDEX contacts_user_idx ON csm.contacts (user_id);
 CREATE INDEX contacts_account_idx ON csm.contacts (account_id);
 SELECT csm_private.adopt_table('csm.contacts');
 SELECT csm_private.signal_on('csm.contacts',
-    '{id,tenant_id,user_id,account_id,role,login_enabled,valid_during}', 'user', 'user_id', 'account', 'account_id');
+    '{id,tenant_id,user_id,account_id,role,is_home,login_enabled,valid_during}', 'user', 'user_id', 'account', 'account_id');
 
 COMMENT ON TABLE csm.contacts IS 'Contact persona: the person acts for the account with a role; a person may be contact of many accounts';
 COMMENT ON COLUMN csm.contacts.id IS 'Identity, unique in the database; the persona is contact:<id>';

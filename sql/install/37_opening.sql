@@ -62,5 +62,13 @@ END $$;
 ALTER FUNCTION csm_private.may_open(csm.cases) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm_private.may_open(csm.cases) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION csm_private.may_open(csm.cases) TO csm_portal, csm_agent;
+-- Most cases name nothing that the map does not know.
+CREATE FUNCTION csm_private.may_open_plainly(c csm.cases) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_may_open_plainly' LANGUAGE c STABLE STRICT;
+ALTER FUNCTION csm_private.may_open_plainly(csm.cases) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.may_open_plainly(csm.cases) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm_private.may_open_plainly(csm.cases) TO csm_portal, csm_agent;
+COMMENT ON FUNCTION csm_private.may_open_plainly(csm.cases) IS
+'True only where csm_private.may_open() is: the person asks for himself, or for whom he represents, and the case names no counterparty, partner or product';
 COMMENT ON FUNCTION csm_private.may_open(csm.cases) IS
 'Whether the signed-in person may open this case for this requester and account, and every reference in it is one that he may make';

@@ -205,7 +205,7 @@ SELECT is_empty($$ SELECT r FROM unnest('{csm_guest,csm_portal,csm_agent,csm_rep
 SELECT is_empty($$ SELECT p.oid::regprocedure, r FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, unnest('{csm_guest,csm_portal,csm_agent,csm_reporter,csm_admin}'::text[]) r
                    WHERE n.nspname = 'csm_private' AND has_function_privilege(r, p.oid, 'EXECUTE')
                      AND p.proname <> 'with_attributes'
-                     AND p.proname NOT IN ('events_waiting', 'case_allows', 'entry_allows', 'case_side_allows', 'may_open', 'party_keys', 'case_fits', 'entry_fits',
+                     AND p.proname NOT IN ('events_waiting', 'case_allows', 'entry_allows', 'case_side_allows', 'may_open', 'may_open_plainly', 'party_keys', 'case_fits', 'entry_fits',
                                            'like_pattern', 'open_case_row', 'begin_open', 'end_open',
                                            'is_staff', 'may_order',
                                            'question_for_case', 'open_question_case', 'link_question', 'interaction_for_case', 'open_interaction_case', 'link_interaction',

@@ -1,0 +1,103 @@
+/*
+ * csm_look.c
+ *	  Single rows of csm's tables, looked up through an index and not by a
+ *	  statement: what triggers ask with every write of a case.  A query would cost
+ *	  them several times as much, for a plan to start and end, settings and
+ *	  snapshots.
+ *
+ * The snapshot is the latest, also where the transaction keeps an older one:
+ * whoever asks holds the lock of the case, so what is committed by now is all
+ * there is.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#include "csm_look.h"
+
+Oid
+csm_look_oid(const char *name)
+{
+	Oid			oid = get_relname_relid(name, get_namespace_oid("csm", false));
+
+	if (!OidIsValid(oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation csm.%s does not exist", name),
+				 errhint("Restore it, or update the extension.")));
+	return oid;
+}
+
+Datum
+csm_look_value(HeapTuple tuple, Relation table, const char *column, bool *isnull)
+{
+	return heap_getattr(tuple, get_attnum(RelationGetRelid(table), column), RelationGetDescr(table), isnull);
+}
+
+void
+csm_look_last(const char *table_name, const char *index_name, int64 key, CsmLookFn take, void *arg)
+{
+	Relation	table = table_open(csm_look_oid(table_name), AccessShareLock);
+	Relation	index = index_open(csm_look_oid(index_name), AccessShareLock);
+	Snapshot	snapshot;
+	SysScanDesc scan;
+	ScanKeyData scan_key;
+	HeapTuple	tuple;
+
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyInit(&scan_key, index->rd_index->indkey.values[0],
+				BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key));
+	scan = systable_beginscan_ordered(table, index, snapshot, 1, &scan_key);
+	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
+	if (HeapTupleIsValid(tuple))
+		take(tuple, table, arg);
+	systable_endscan_ordered(scan);
+	UnregisterSnapshot(snapshot);
+	index_close(index, AccessShareLock);
+	table_close(table, AccessShareLock);
+}
+
+static void
+take_any(HeapTuple tuple, Relation table, void *arg)
+{
+	*(bool *) arg = true;
+}
+
+bool
+csm_look_any(const char *table, const char *index, int64 key)
+{
+	bool		found = false;
+
+	csm_look_last(table, index, key, take_any, &found);
+	return found;
+}
+
+static void
+take_name(HeapTuple tuple, Relation table, void *arg)
+{
+	bool		isnull;
+	Datum		name = csm_look_value(tuple, table, "display_name", &isnull);
+
+	if (!isnull)
+		*(char **) arg = TextDatumGetCString(name);
+}
+
+char *
+csm_look_person_name(int64 user_id)
+{
+	char	   *name = NULL;
+
+	if (user_id != 0)
+		csm_look_last("users", "users_pkey", user_id, take_name, &name);
+	return name;
+}
