@@ -183,6 +183,7 @@ extern int64 csm_map_user(const CsmMap *map);	/* who acts */
 extern int64 csm_map_person(const CsmMap *map);	/* whose rights they are */
 extern int64 csm_behalf(void);	/* for whom the statement acts, 0: nobody else */
 extern int64 csm_map_tenant(const CsmMap *map);
+extern bool csm_map_own_account(const CsmMap *map, int64 account_id);	/* a current contact of it? */
 extern int64 csm_map_home_account(const CsmMap *map);	/* 0: none is known */
 extern int64 csm_guest_tenant(void);
 extern int64 csm_only_tenant(int *count);

@@ -284,7 +284,10 @@ csm_may_open_plainly(PG_FUNCTION_ARGS)
 	csm_case_row_keys(&row, &keys);
 	may = map != NULL && keys.opened_by == csm_map_user(map) && (unsigned) keys.branch < CSM_BRANCHES &&
 		(keys.branch == CSM_B2B
-		 ? keys.requester_id == csm_map_person(map) && csm_map_account(map, keys.account_id, CSM_CASE_CREATE)
+		 ? keys.requester_id == csm_map_person(map) &&
+		 (csm_map_account(map, keys.account_id, CSM_CASE_CREATE) ||
+		  (csm_map_own_account(map, keys.account_id) &&
+		   csm_map_opener(map, keys.requester_id, CSM_B2B, keys.account_id, CSM_CASE_CREATE)))
 		 : csm_map_requester(map, keys.requester_id, keys.branch, 0, CSM_CASE_CREATE));
 	for (int i = 0; i < (int) lengthof(references); i++)
 		may = may && csm_case_row_null(&row, references[i]);

@@ -591,6 +591,14 @@ csm_map_looks_after(const CsmMap *map, int64 partner_account_id, int64 account_i
 	return false;
 }
 
+bool
+csm_map_own_account(const CsmMap *map, int64 account_id)
+{
+	const CsmAccount *account = csm_acc_lookup(map->accounts, account_id);
+
+	return account != NULL && (account->flags & CSM_ACC_OWN) != 0;
+}
+
 /* V4: is the persona behind an own case of the branch valid? */
 static bool
 own_is_valid(const CsmMap *map, CsmBranch branch, int64 account_id)

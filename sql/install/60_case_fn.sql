@@ -29,8 +29,8 @@ BEGIN
     ELSIF fields IS NULL OR jsonb_typeof(fields) <> 'object' THEN
         RAISE EXCEPTION 'fields is not a JSON object' USING ERRCODE = '22023', HINT = 'Pass {} or leave it out.';
     END IF;
-    SELECT string_agg(k, ', ') INTO unknown FROM jsonb_object_keys(fields) k WHERE k <> ALL (further);
-    IF unknown IS NOT NULL THEN
+    IF fields - further <> '{}' THEN
+        SELECT string_agg(k, ', ') INTO unknown FROM jsonb_object_keys(fields - further) k;
         RAISE EXCEPTION 'a case cannot be opened with the fields given' USING ERRCODE = '22023',
             DETAIL = format('Not among the fields: %s.', unknown),
             HINT = format('Fields are %s; the others have parameters of their own.', array_to_string(further, ', '));
@@ -45,7 +45,9 @@ BEGIN
         -- Columns are named as far as everybody may write them, else all that
         -- staff may: PostgreSQL asks for the privilege on each that is named.
         -- The trigger fills in what is null.
-        f := jsonb_populate_record(NULL::csm.cases, fields);
+        IF fields <> '{}' THEN
+            f := jsonb_populate_record(NULL::csm.cases, fields);
+        END IF;
         IF fields - for_everybody = '{}' THEN
             INSERT INTO csm.cases (subject, description, case_type, account_id, requester_id, counterparty_account_id, product_id,
                 asset_id, priority, channel, attributes, partner_account_id, partner_contact_id)
@@ -105,7 +107,7 @@ COMMENT ON FUNCTION csm.open_case(text, text, text, bigint, bigint, bigint, bigi
 
 -- Both ways to take an action end here; the row is locked, so that of two who
 -- act at once the second is judged by what the first left.
-CREATE OR REPLACE FUNCTION csm_private.take_action(c csm.cases, action text, note text, fields jsonb, as_system boolean) RETURNS csm.cases
+CREATE OR REPLACE FUNCTION csm_private.take_action(case_id bigint, action text, note text, fields jsonb, as_system boolean) RETURNS csm.cases
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -114,27 +116,37 @@ DECLARE
     settable CONSTANT text[] := '{subject,description,priority,impact,urgency,assigned_to,assigned_group_id,
         product_id,asset_id,counterparty_contact_id,resolution_code,resolution_notes,reference,amount,currency}'::text[];
     further jsonb;
+    c csm.cases;
     f csm.cases;
     said text;
 BEGIN
     IF fields IS NULL OR jsonb_typeof(fields) <> 'object' THEN
         RAISE EXCEPTION 'fields is not a JSON object' USING ERRCODE = '22023', HINT = 'Pass {} or leave it out.';
     END IF;
-    further := fields - settable;
 
-    SELECT * INTO c FROM csm.cases e WHERE e.id = c.id FOR NO KEY UPDATE;
-    said := csm_private.begin_act(c, action, nullif(btrim(note, E' \t\r\n'), ''), fields, as_system);
-    f := jsonb_populate_record(c, fields);
-    IF further <> '{}' THEN
-        f.attributes := csm_private.write_fields(c, further, as_system);
+    SELECT * INTO c FROM csm.cases e WHERE e.id = case_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'case % does not exist', case_id USING ERRCODE = 'SM001',
+            HINT = 'A case that you may not see is reported in the same way.';
     END IF;
-    UPDATE csm.cases e
-    SET subject = f.subject, description = f.description, priority = f.priority, impact = f.impact, urgency = f.urgency,
-        assigned_to = f.assigned_to, assigned_group_id = f.assigned_group_id, product_id = f.product_id, asset_id = f.asset_id,
-        counterparty_contact_id = f.counterparty_contact_id, resolution_code = f.resolution_code, resolution_notes = f.resolution_notes,
-        attributes = f.attributes
-    WHERE e.id = c.id
-    RETURNING * INTO c;
+    said := csm_private.begin_act(c, action, nullif(btrim(note, E' \t\r\n'), ''), fields, as_system);
+    IF fields = '{}' THEN
+        -- The trigger does the rest.
+        UPDATE csm.cases e SET updated_at = e.updated_at WHERE e.id = case_id RETURNING * INTO c;
+    ELSE
+        f := jsonb_populate_record(c, fields);
+        further := fields - settable;
+        IF further <> '{}' THEN
+            f.attributes := csm_private.write_fields(c, further, as_system);
+        END IF;
+        UPDATE csm.cases e
+        SET subject = f.subject, description = f.description, priority = f.priority, impact = f.impact, urgency = f.urgency,
+            assigned_to = f.assigned_to, assigned_group_id = f.assigned_group_id, product_id = f.product_id, asset_id = f.asset_id,
+            counterparty_contact_id = f.counterparty_contact_id, resolution_code = f.resolution_code, resolution_notes = f.resolution_notes,
+            attributes = f.attributes
+        WHERE e.id = case_id
+        RETURNING * INTO c;
+    END IF;
     IF said IS NOT NULL THEN
         PERFORM csm_private.begin_note(c.id, as_system);
         INSERT INTO csm.case_entries (tenant_id, case_id, body) VALUES (c.tenant_id, c.id, said);
@@ -144,24 +156,17 @@ BEGIN
     END IF;
     RETURN c;
 END $$;
-ALTER FUNCTION csm_private.take_action(csm.cases, text, text, jsonb, boolean) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.take_action(csm.cases, text, text, jsonb, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION csm_private.take_action(csm.cases, text, text, jsonb, boolean) IS
-'Body of csm.act() and csm_private.act_as_system(), run as csm_owner: c says which case, as_system who is judged; errors as csm.act()';
+ALTER FUNCTION csm_private.take_action(bigint, text, text, jsonb, boolean) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.take_action(bigint, text, text, jsonb, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION csm_private.take_action(bigint, text, text, jsonb, boolean) IS
+'Body of csm.act() and csm_private.act_as_system(), run as csm_owner: as_system says who is judged; errors as csm.act()';
 
 CREATE OR REPLACE FUNCTION csm_private.act_as_system(case_id bigint, action text, note text DEFAULT NULL, fields jsonb DEFAULT '{}') RETURNS csm.cases
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_variable
-DECLARE
-    c csm.cases;
 BEGIN
-    SELECT * INTO c FROM csm.cases e WHERE e.id = case_id;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'case % does not exist', case_id USING ERRCODE = 'SM001';
-    END IF;
-    RETURN csm_private.take_action(c, action, note, fields, true);
+    RETURN csm_private.take_action(case_id, action, note, fields, true);
 END $$;
 ALTER FUNCTION csm_private.act_as_system(bigint, text, text, jsonb) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm_private.act_as_system(bigint, text, text, jsonb) FROM PUBLIC;
@@ -172,20 +177,16 @@ CREATE OR REPLACE FUNCTION csm.act(case_id bigint, action text, note text DEFAUL
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_variable
-DECLARE
-    c csm.cases;
 BEGIN
     IF case_id IS NULL OR action IS NULL THEN
         RAISE EXCEPTION '% of csm.act() is null', CASE WHEN case_id IS NULL THEN 'case_id' ELSE 'action' END
             USING ERRCODE = '22004', HINT = 'csm.actions(case_id) lists what can be done.';
     END IF;
-    SELECT * INTO c FROM csm.cases e WHERE e.id = case_id;
-    IF NOT (csm_private.case_allows(c, 'case_read') OR c.id IS NOT NULL AND csm_private.acts_as_system()) THEN
+    IF csm_private.case_allows(case_id, csm.current_tenant_id(), 'case_read') IS NOT TRUE AND NOT csm_private.acts_as_system() THEN
         RAISE EXCEPTION 'case % does not exist', case_id USING ERRCODE = 'SM001',
             HINT = 'A case that you may not see is reported in the same way.';
     END IF;
-    RETURN csm_private.take_action(c, action, note, fields, false);
+    RETURN csm_private.take_action(case_id, action, note, fields, false);
 END $$;
 COMMENT ON FUNCTION csm.act(bigint, text, text, jsonb) IS
 'Takes an action on a case and returns the case as it is then. note becomes a shared entry. fields: columns set with it (subject, description, priority, impact, urgency, assigned_to, assigned_group_id, product_id, asset_id, counterparty_contact_id, resolution_code, resolution_notes), and reference, amount, currency of a proposal, and fields of the case type by their names; who does not work on the case may set only what the transition demands. Errors: SM001 no such case, 42501 not permitted, SM004 case closed, SM002 not from this state, SM003 field or note missing, 22023 unknown action or field, 22004 null argument';
@@ -222,7 +223,7 @@ AS $$
 DECLARE
     me CONSTANT bigint := csm.current_user_id();
     is_system CONSTANT boolean := csm_private.acts_as_system();
-    c csm.cases;
+    tenant bigint := csm.current_tenant_id();
     e csm.case_entries;
     again boolean := false;
 BEGIN
@@ -238,12 +239,16 @@ BEGIN
         RAISE EXCEPTION 'idempotency_key must have 1 to 200 characters' USING ERRCODE = '22023',
             DETAIL = format('It has %s.', length(idempotency_key)), HINT = 'A random UUID serves well.';
     END IF;
-    SELECT * INTO c FROM csm.cases x WHERE x.id = case_id;
-    IF NOT (csm_private.case_allows(c, 'case_read') OR c.id IS NOT NULL AND is_system) THEN
+    IF is_system THEN
+        tenant := (SELECT x.tenant_id FROM csm.cases x WHERE x.id = case_id);
+    END IF;
+    IF tenant IS NULL OR NOT (is_system OR csm_private.case_allows(case_id, tenant, 'case_read')) THEN
         RAISE EXCEPTION 'case % does not exist', case_id USING ERRCODE = 'SM001',
             HINT = 'A case that you may not see is reported in the same way.';
-    ELSIF NOT (is_system OR csm_private.case_allows(c, CASE visibility WHEN 'internal' THEN 'case_work' ELSE 'case_comment' END)) THEN
-        RAISE EXCEPTION '% on case % is not permitted', CASE visibility WHEN 'internal' THEN 'a work note' ELSE 'a comment' END, c.number
+    ELSIF NOT (is_system
+               OR csm_private.case_allows(case_id, tenant, CASE visibility WHEN 'internal' THEN 'case_work' ELSE 'case_comment' END)) THEN
+        RAISE EXCEPTION '% on case % is not permitted', CASE visibility WHEN 'internal' THEN 'a work note' ELSE 'a comment' END,
+            (SELECT x.number FROM csm.cases x WHERE x.id = case_id)
             USING ERRCODE = '42501', HINT = 'Comments need case_comment; work notes are for staff who work on the case.';
     END IF;
 
@@ -255,7 +260,7 @@ BEGIN
     END IF;
     IF NOT again THEN
         INSERT INTO csm.case_entries (tenant_id, case_id, body, visibility, idempotency_key)
-        VALUES (c.tenant_id, case_id, body, visibility, idempotency_key)
+        VALUES (tenant, case_id, body, visibility, idempotency_key)
         ON CONFLICT ON CONSTRAINT case_entries_idempotency_key DO NOTHING
         RETURNING * INTO e;
         IF NOT FOUND THEN
@@ -266,7 +271,8 @@ BEGIN
     END IF;
     IF again AND (e.body, e.visibility) IS DISTINCT FROM (body, visibility) THEN
         RAISE EXCEPTION 'idempotency key was used for another comment' USING ERRCODE = 'SM006',
-            DETAIL = format('Entry %s on case %s has another text or visibility.', e.id, c.number),
+            DETAIL = format('Entry %s on case %s has another text or visibility.', e.id,
+                            (SELECT x.number FROM csm.cases x WHERE x.id = case_id)),
             HINT = 'Use a new key for a new comment.';
     END IF;
     RETURN e;
