@@ -42,6 +42,18 @@ typedef uint16 CsmActionBits;
 #define CSM_BIT(action) ((CsmActionBits) (1 << (action)))
 #define CSM_ALL_ACTIONS ((CsmActionBits) ((1 << CSM_ACTIONS) - 1))
 
+/* What criteria can grant on something; csm_audience.c has their names. */
+typedef enum CsmAudienceAction
+{
+	CSM_AUDIENCE_READ,
+	CSM_AUDIENCE_CONTRIBUTE,
+	CSM_AUDIENCE_ASK,
+	CSM_AUDIENCE_ANSWER,
+	CSM_AUDIENCE_MODERATE,
+	CSM_AUDIENCE_MANAGE,
+	CSM_AUDIENCE_ACTIONS
+} CsmAudienceAction;
+
 typedef enum CsmBranch
 {
 	CSM_B2B,
@@ -68,6 +80,7 @@ typedef enum CsmKeySet
 	CSM_SET_COUNTERPARTIES,
 	CSM_SET_COUNTERPARTY_CONTACTS,
 	CSM_SET_PARTIES,
+	CSM_SET_AUDIENCES,			/* its actions are those of audiences */
 	CSM_SETS
 } CsmKeySet;
 
@@ -154,6 +167,9 @@ typedef enum CsmSignalKind
 	CSM_SIGNAL_CALENDAR,
 	CSM_SIGNAL_SLA,
 	CSM_SIGNAL_SESSION,
+	CSM_SIGNAL_AUDIENCE,
+	CSM_SIGNAL_MEMBER,
+	CSM_SIGNAL_OWNED,
 	CSM_SIGNAL_KINDS
 } CsmSignalKind;
 
@@ -223,6 +239,13 @@ extern int	csm_map_keys(CsmMap *map, CsmKeySet set, CsmAction action, const int6
 extern bool csm_map_has_key(CsmMap *map, CsmKeySet set, CsmAction action, int64 key);
 /* At most how many there are, without building the array. */
 extern int	csm_map_key_count(CsmMap *map, CsmKeySet set, CsmAction action);
+
+/* csm_map_audience.c; compiled when it is first asked for */
+extern bool csm_map_audience(CsmMap *map, int64 audience_id, CsmAudienceAction action);
+extern int	csm_map_audience_keys(CsmMap *map, CsmAudienceAction action, const int64 **keys);
+
+/* csm_audience.c; its interface is csm_audience.h */
+extern int	csm_audience_action_from_name(const char *name, int len);	/* -1: unknown */
 
 /* csm_identity.c: who stands behind the session when no setting says so */
 extern int64 csm_identity_of_login(void);

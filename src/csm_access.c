@@ -76,7 +76,7 @@ typedef struct SiteAction
 } SiteAction;
 
 static int
-read_action(FunctionCallInfo fcinfo, int arg)
+read_action_of(FunctionCallInfo fcinfo, int arg, int (*from_name) (const char *name, int len))
 {
 	text	   *name;
 	SiteAction *site = fcinfo->flinfo ? fcinfo->flinfo->fn_extra : NULL;
@@ -87,7 +87,7 @@ read_action(FunctionCallInfo fcinfo, int arg)
 	if (PG_ARGISNULL(arg))
 		return -1;
 	name = PG_GETARG_TEXT_PP(arg);
-	action = csm_action_from_name(VARDATA_ANY(name), (int) VARSIZE_ANY_EXHDR(name));
+	action = from_name(VARDATA_ANY(name), (int) VARSIZE_ANY_EXHDR(name));
 	if (fcinfo->flinfo != NULL && get_fn_expr_arg_stable(fcinfo->flinfo, arg))
 	{
 		site = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(SiteAction));
@@ -95,6 +95,12 @@ read_action(FunctionCallInfo fcinfo, int arg)
 		fcinfo->flinfo->fn_extra = site;
 	}
 	return action;
+}
+
+static int
+read_action(FunctionCallInfo fcinfo, int arg)
+{
+	return read_action_of(fcinfo, arg, csm_action_from_name);
 }
 
 static int
@@ -334,6 +340,17 @@ csm_counterparty_contact_allows(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(csm_map_counterparty_contact(map, PG_GETARG_INT64(0), action));
 }
 
+PG_FUNCTION_INFO_V1(csm_audience_allows);
+
+Datum
+csm_audience_allows(PG_FUNCTION_ARGS)
+{
+	int			action = read_action_of(fcinfo, 1, csm_audience_action_from_name);
+	CsmMap	   *map = csm_map_current();
+
+	PG_RETURN_BOOL(action >= 0 && map != NULL && csm_map_audience(map, PG_GETARG_INT64(0), (CsmAudienceAction) action));
+}
+
 PG_FUNCTION_INFO_V1(csm_party_allows);
 
 /*
@@ -403,7 +420,8 @@ csm_party_keys(PG_FUNCTION_ARGS)
 static Datum
 key_array(FunctionCallInfo fcinfo, CsmKeySet set)
 {
-	int			action = set == CSM_SET_ACCOUNTS_KNOWN ? CSM_CASE_READ : read_action(fcinfo, 0);
+	int			action = set == CSM_SET_ACCOUNTS_KNOWN ? CSM_CASE_READ
+		: read_action_of(fcinfo, 0, set == CSM_SET_AUDIENCES ? csm_audience_action_from_name : csm_action_from_name);
 	CsmMap	   *map = csm_map_current();
 	const int64 *keys;
 	int			n;
@@ -534,4 +552,12 @@ Datum
 csm_parties_allowing(PG_FUNCTION_ARGS)
 {
 	return key_array(fcinfo, CSM_SET_PARTIES);
+}
+
+PG_FUNCTION_INFO_V1(csm_audiences_allowing);
+
+Datum
+csm_audiences_allowing(PG_FUNCTION_ARGS)
+{
+	return key_array(fcinfo, CSM_SET_AUDIENCES);
 }

@@ -52,7 +52,7 @@ typedef struct StatementKey
 static StatementKey current_key;
 static CsmMap *current = NULL;
 static bool current_known = false;
-static uint64 statements = 0;
+uint64		csm_map_statements = 0;
 
 static dlist_head maps = DLIST_STATIC_INIT(maps);
 static MemoryContext maps_context = NULL;
@@ -115,6 +115,7 @@ csm_map_suspect(int anchor)
 
 		if (map->watch[anchor / 64] & (UINT64CONST(1) << (anchor % 64)))
 			map->suspect = true;
+		csm_map_audiences_suspect(map, anchor);
 	}
 }
 
@@ -351,7 +352,7 @@ csm_map_current(void)
 	current = find_or_build(&key, true);
 	current_key = key;
 	current_known = true;
-	statements++;
+	csm_map_statements++;
 	return current;
 }
 
@@ -359,7 +360,7 @@ uint64
 csm_map_statement(void)
 {
 	(void) csm_map_current();
-	return statements;
+	return csm_map_statements;
 }
 
 /* The map that the person would have had he not narrowed himself to a persona. */

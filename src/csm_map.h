@@ -167,9 +167,12 @@ struct CsmMap
 	int			maxmore;
 
 	CsmKeyArray keys[CSM_SETS][CSM_ACTIONS];
+
+	struct CsmMapAudiences *audiences;	/* NULL until asked for */
 };
 
 /* csm_map.c */
+extern uint64 csm_map_statements;	/* grows with each statement that asks for a map */
 extern void csm_map_suspect(int anchor);
 extern void csm_map_suspect_all(void);
 extern void csm_map_person_changes(int64 user_id);
@@ -180,6 +183,9 @@ csm_map_watch(CsmMap *map, int anchor)
 {
 	map->watch[anchor / 64] |= UINT64CONST(1) << (anchor % 64);
 }
+
+/* csm_map_audience.c */
+extern void csm_map_audiences_suspect(CsmMap *map, int anchor);
 
 /* csm_map_load.c: fills a map for the statement that began at "now" */
 extern void csm_map_load(CsmMap *map, TimestampTz now);

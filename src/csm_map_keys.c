@@ -251,6 +251,8 @@ csm_map_key_count(CsmMap *map, CsmKeySet set, CsmAction action)
 	CsmKeyArray *array = &map->keys[set][action];
 	const int64 *keys;
 
+	if (set == CSM_SET_AUDIENCES)
+		return csm_map_audience_keys(map, (CsmAudienceAction) action, &keys);
 	if (!array->counted)
 	{
 		/* Only accounts can be many; the array is sorted when it is needed. */
@@ -279,6 +281,8 @@ csm_map_keys(CsmMap *map, CsmKeySet set, CsmAction action, const int64 **keys)
 {
 	CsmKeyArray *array = &map->keys[set][action];
 
+	if (set == CSM_SET_AUDIENCES)
+		return csm_map_audience_keys(map, (CsmAudienceAction) action, keys);
 	if (array->keys == NULL)
 	{
 		int64	   *made = MemoryContextAlloc(map->context,
@@ -306,6 +310,8 @@ csm_map_has_key(CsmMap *map, CsmKeySet set, CsmAction action, int64 key)
 	const int64 *keys;
 	int			n;
 
+	if (set == CSM_SET_AUDIENCES)
+		return csm_map_audience(map, key, (CsmAudienceAction) action);
 	if (set == CSM_SET_PARTIES)
 	{
 		int			kind = (int) (key % 8);

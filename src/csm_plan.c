@@ -71,6 +71,7 @@ static const Predicate predicates[] = {
 	{"sold_product_allows", CSM_SET_SOLD_PRODUCTS, "sold_products_allowing"},
 	{"counterparty_allows", CSM_SET_COUNTERPARTIES, "counterparties_allowing"},
 	{"counterparty_contact_allows", CSM_SET_COUNTERPARTY_CONTACTS, "counterparty_contacts_allowing"},
+	{"audience_allows", CSM_SET_AUDIENCES, "audiences_allowing"},
 };
 
 /* The key of this one is itself an array: && instead of = ANY, GIN instead of btree. */
@@ -119,6 +120,8 @@ constant_action(const Predicate *predicate, List *args)
 	if (!IsA(last, Const) || ((Const *) last)->constisnull)
 		return -1;
 	name = DatumGetTextPP(((Const *) last)->constvalue);
+	if (predicate->set == CSM_SET_AUDIENCES)
+		return csm_audience_action_from_name(VARDATA_ANY(name), (int) VARSIZE_ANY_EXHDR(name));
 	return csm_action_from_name(VARDATA_ANY(name), (int) VARSIZE_ANY_EXHDR(name));
 }
 

@@ -54,6 +54,9 @@ static const char *const kind_names[CSM_SIGNAL_KINDS] = {
 	[CSM_SIGNAL_CALENDAR] = "calendar",
 	[CSM_SIGNAL_SLA] = "sla",
 	[CSM_SIGNAL_SESSION] = "session",
+	[CSM_SIGNAL_AUDIENCE] = "audience",
+	[CSM_SIGNAL_MEMBER] = "member",
+	[CSM_SIGNAL_OWNED] = "owned",
 };
 
 static void

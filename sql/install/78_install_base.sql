@@ -48,7 +48,7 @@ CREATE TABLE csm.sold_products (
     CONSTRAINT sold_products_owner_check CHECK (num_nonnulls(account_id, user_id) = 1),
     CONSTRAINT sold_products_quantity_check CHECK (quantity > 0)
 );
-CREATE INDEX sold_products_account_idx ON csm.sold_products (account_id) WHERE account_id IS NOT NULL;
+CREATE INDEX sold_products_account_idx ON csm.sold_products (account_id, product_id) WHERE account_id IS NOT NULL;
 CREATE INDEX sold_products_user_idx ON csm.sold_products (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX sold_products_product_idx ON csm.sold_products (tenant_id, product_id);
 CREATE INDEX sold_products_parent_idx ON csm.sold_products (parent_id) WHERE parent_id IS NOT NULL;
@@ -82,7 +82,7 @@ CREATE TABLE csm.assets (
     CONSTRAINT assets_removed_check CHECK (removed_at >= installed_at),
     CONSTRAINT assets_text_check CHECK (length(serial_number) BETWEEN 1 AND 100 AND length(location) <= 400)
 );
-CREATE INDEX assets_account_idx ON csm.assets (account_id) WHERE account_id IS NOT NULL;
+CREATE INDEX assets_account_idx ON csm.assets (account_id, product_id) WHERE account_id IS NOT NULL;
 CREATE INDEX assets_user_idx ON csm.assets (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX assets_sold_product_idx ON csm.assets (sold_product_id) WHERE sold_product_id IS NOT NULL;
 CREATE INDEX assets_parent_idx ON csm.assets (parent_id) WHERE parent_id IS NOT NULL;

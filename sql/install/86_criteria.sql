@@ -37,6 +37,7 @@ CREATE TABLE csm.user_criteria (
     CONSTRAINT user_criteria_match_check CHECK (match IN ('all', 'any'))
 );
 SELECT csm_private.adopt_table('csm.user_criteria');
+SELECT csm_private.signal_on('csm.user_criteria', '{tenant_id,match,active}', 'audience', 'tenant_id');
 
 CREATE TABLE csm.user_criteria_parts (
     id bigint GENERATED ALWAYS AS IDENTITY,
@@ -74,6 +75,9 @@ CREATE TABLE csm.user_criteria_parts (
 );
 CREATE INDEX user_criteria_parts_criteria_idx ON csm.user_criteria_parts (criteria_id);
 SELECT csm_private.adopt_table('csm.user_criteria_parts');
+SELECT csm_private.signal_on('csm.user_criteria_parts',
+    '{tenant_id,criteria_id,kind,user_id,group_id,role,account_id,include_descendants,persona,product_id,location,language}',
+    'audience', 'tenant_id');
 
 -- Criteria know roles of contacts and of staff; everybody else is named by his persona.
 CREATE FUNCTION csm_private.check_criteria_role() RETURNS trigger
@@ -114,6 +118,7 @@ CREATE TABLE csm.audiences (
 );
 CREATE INDEX audiences_tenant_idx ON csm.audiences (tenant_id);
 SELECT csm_private.adopt_table('csm.audiences');
+SELECT csm_private.signal_on('csm.audiences', '{id,tenant_id,within_id,owner_id,group_id}', 'audience', 'tenant_id');
 
 CREATE TABLE csm.audience_grants (
     audience_id bigint NOT NULL,
@@ -129,6 +134,18 @@ CREATE TABLE csm.audience_grants (
 );
 CREATE INDEX audience_grants_criteria_idx ON csm.audience_grants (criteria_id);
 SELECT csm_private.adopt_table('csm.audience_grants');
+SELECT csm_private.signal_on('csm.audience_grants', '{audience_id,tenant_id,action,criteria_id,denies}', 'audience', 'tenant_id');
+
+-- What criteria depend on beside the edges of the access map.  A person's
+-- groups and what he or his account owns concern those who have them; the trees
+-- of groups and products the whole tenant.
+SELECT csm_private.signal_on('csm.groups', '{id,tenant_id,parent_id}', 'audience', 'tenant_id');
+SELECT csm_private.signal_on('csm.group_members', '{group_id,user_id,tenant_id}', 'member', 'user_id');
+SELECT csm_private.signal_on('csm.products', '{id,tenant_id,parent_id}', 'audience', 'tenant_id');
+SELECT csm_private.signal_on('csm.sold_products', '{tenant_id,account_id,user_id,product_id,valid_during}',
+    'owned', 'account_id', 'owned', 'user_id');
+SELECT csm_private.signal_on('csm.assets', '{tenant_id,account_id,user_id,product_id,removed_at}',
+    'owned', 'account_id', 'owned', 'user_id');
 
 -- The definition.  A fact is something that is true of the person; it counts
 -- where his connection and the persona he narrowed himself to let it.
@@ -314,32 +331,21 @@ REVOKE ALL ON FUNCTION csm_private.audience_rights(bigint, bigint, bigint, boole
 COMMENT ON FUNCTION csm_private.audience_rights(bigint, bigint, bigint, boolean, text, timestamptz) IS
 'What a person may do as one of an audience, in plain SQL: a row an action. On a staff connection or not, narrowed to a persona (NULL: to none), at an instant. criteria: keys of those that grant it, or deny it';
 
+-- Answered from the access map, as 21_access.sql says of the other predicates.
 CREATE FUNCTION csm.audience_allows(audience_id bigint, action text) RETURNS boolean
-LANGUAGE sql STABLE STRICT SECURITY DEFINER PARALLEL SAFE COST 100
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT coalesce((SELECT r.granted FROM csm_private.audience_rights(csm.current_tenant_id(), csm.current_user_id(), audience_id,
-                       csm_private.staff_side(), nullif(current_setting('csm.persona', true), ''), statement_timestamp()) r
-                     WHERE r.action = audience_allows.action), false)
-$$;
-ALTER FUNCTION csm.audience_allows(bigint, text) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm.audience_allows(bigint, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm.audience_allows(bigint, text) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
+AS 'MODULE_PATHNAME', 'csm_audience_allows' LANGUAGE c STABLE STRICT PARALLEL SAFE LEAKPROOF COST 1
+SUPPORT csm_private.access_support;
 COMMENT ON FUNCTION csm.audience_allows(bigint, text) IS
 'True where the person may do the action (read, contribute, ask, answer, moderate, manage) as one of the audience; false for nobody and for an unknown action';
-
 CREATE FUNCTION csm.audiences_allowing(action text) RETURNS bigint[]
-LANGUAGE sql STABLE STRICT SECURITY DEFINER PARALLEL SAFE COST 1000
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT ARRAY(SELECT a.id FROM csm.audiences a
-                 WHERE a.tenant_id = csm.current_tenant_id() AND csm.audience_allows(a.id, action) ORDER BY a.id)
-$$;
-ALTER FUNCTION csm.audiences_allowing(text) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm.audiences_allowing(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm.audiences_allowing(text) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
+AS 'MODULE_PATHNAME', 'csm_audiences_allowing' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 10;
 COMMENT ON FUNCTION csm.audiences_allowing(text) IS
 'Sorted ids: audiences as one of which the person may do the action; empty for nobody and for an unknown action';
+ALTER FUNCTION csm.audience_allows(bigint, text) OWNER TO csm_owner;
+ALTER FUNCTION csm.audiences_allowing(text) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm.audience_allows(bigint, text), csm.audiences_allowing(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm.audience_allows(bigint, text), csm.audiences_allowing(text)
+    TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
 
 -- Found or made: what has the same grants within the same audience shares one
 -- row, so that a million articles need no more audiences than there are rules.

@@ -160,7 +160,7 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.attach_article(bigint,bigint,text)'), ('csm_private.gap_allows(bigint,bigint,bigint)'),
                        ('csm.report_knowledge_gap(bigint,text,bigint)'), ('csm.act_on_gap(bigint,text,bigint)'),
                        ('csm.explain_access(bigint,bigint)'), ('csm.explain_audience(bigint,bigint)'),
-                       ('csm.audience_allows(bigint,text)'), ('csm.audiences_allowing(text)'), ('csm.refresh_shipped(bigint)'), ('csm.verify_accounts(bigint)'),
+                       ('csm.refresh_shipped(bigint)'), ('csm.verify_accounts(bigint)'),
                        ('csm.who_can_see(bigint)'), ('csm.whoami()'), ('csm_private.may_open(csm.cases)'),
                        ('csm.set_fields(bigint,jsonb)'), ('csm.check_case_type(text)'), ('csm.machine_diagram(text)'),
                        ('csm.create_case_type(text,text,text,jsonb,jsonb,jsonb,jsonb,boolean)'),
