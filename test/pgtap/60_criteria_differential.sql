@@ -12,7 +12,7 @@ INSERT INTO csm.groups (tenant_id, name) SELECT t.id, 'g' || n FROM world.tenant
 UPDATE csm.groups g SET parent_id = p.id FROM csm.groups p
 WHERE p.tenant_id = g.tenant_id AND substr(g.name, 2)::int > 3 AND p.name = 'g' || substr(g.name, 2)::int / 2;
 INSERT INTO csm.group_members (tenant_id, group_id, user_id)
-SELECT u.tenant_id, g.id, u.id FROM csm.users u JOIN csm.groups g ON g.tenant_id = u.tenant_id WHERE world.chance(0.08);
+SELECT u.tenant_id, g.id, u.id FROM csm.users u JOIN csm.groups g ON g.tenant_id = u.tenant_id WHERE world.chance(0.08 + 0 * (u.id + g.id));
 INSERT INTO csm.products (tenant_id, name) SELECT t.id, 'p' || n FROM world.tenants t, generate_series(1, 12) n ORDER BY t.id, n;
 UPDATE csm.products g SET parent_id = p.id FROM csm.products p
 WHERE p.tenant_id = g.tenant_id AND g.name ~ '^p[0-9]+$' AND substr(g.name, 2)::int > 4 AND p.name = 'p' || substr(g.name, 2)::int / 2;
@@ -20,13 +20,13 @@ INSERT INTO csm.sold_products (tenant_id, account_id, user_id, product_id, valid
 SELECT o.tenant_id, o.account_id, o.user_id, p.id, world.era()
 FROM (SELECT a.tenant_id, a.id AS account_id, NULL::bigint AS user_id FROM csm.accounts a
     UNION ALL SELECT u.tenant_id, NULL, u.id FROM csm.users u) o
-JOIN csm.products p ON p.tenant_id = o.tenant_id WHERE world.chance(0.08);
+JOIN csm.products p ON p.tenant_id = o.tenant_id WHERE world.chance(0.08 + 0 * (coalesce(o.account_id, o.user_id) + p.id));
 INSERT INTO csm.assets (tenant_id, account_id, user_id, product_id, installed_at, removed_at)
 SELECT o.tenant_id, o.account_id, o.user_id, p.id, now() - interval '900 days',
        CASE WHEN world.chance(0.4) THEN now() - interval '30 days' WHEN world.chance(0.3) THEN now() + interval '900 days' END
 FROM (SELECT a.tenant_id, a.id AS account_id, NULL::bigint AS user_id FROM csm.accounts a
     UNION ALL SELECT u.tenant_id, NULL, u.id FROM csm.users u) o
-JOIN csm.products p ON p.tenant_id = o.tenant_id WHERE world.chance(0.06);
+JOIN csm.products p ON p.tenant_id = o.tenant_id WHERE world.chance(0.06 + 0 * (coalesce(o.account_id, o.user_id) + p.id));
 UPDATE csm.users SET location = world.pick('{DE,DE-BY,DE-BY-M,DE-BE,DEX,FR}'::text[]), language = world.pick('{de,de-AT,DE,en,en-GB,den}'::text[])
 WHERE world.chance(0.8);
 
@@ -48,7 +48,7 @@ SELECT x.tenant_id, x.id, x.kind,
        CASE x.kind WHEN 'location' THEN world.pick('{DE,DE-BY,FR}'::text[]) END,
        CASE x.kind WHEN 'language' THEN world.pick('{de,en,de-AT}'::text[]) END
 FROM (SELECT c.tenant_id, c.id, n, world.pick('{user,group,role,account,account,persona,product,location,language}'::text[]) AS kind
-      FROM csm.user_criteria c, generate_series(1, 4) n WHERE world.chance(0.5)) x;
+      FROM csm.user_criteria c, generate_series(1, 4) n WHERE world.chance(0.5 + 0 * (c.id + n))) x;
 -- An account above those of contacts, which only the subtree reaches.
 UPDATE csm.user_criteria_parts p SET account_id = a.parent_id FROM csm.accounts a
 WHERE a.id = p.account_id AND a.parent_id IS NOT NULL AND p.include_descendants;
@@ -65,10 +65,11 @@ BEGIN
     END LOOP;
 END $$;
 INSERT INTO csm.audience_grants (tenant_id, audience_id, action, criteria_id, denies)
-SELECT a.tenant_id, a.id, world.pick('{read,read,contribute,ask,answer,moderate,manage}'::text[]), c.id,
-       world.chance(CASE WHEN a.within_id IS NULL THEN 0.1 ELSE 0.2 END)
+SELECT a.tenant_id, a.id, world.pick('{read,read,read,contribute,ask,answer,ask,answer,moderate,manage}'::text[]), c.id,
+       world.chance(CASE WHEN a.within_id IS NULL THEN 0.1 ELSE 0.2 END + 0 * (a.id + c.id))
 FROM csm.audiences a JOIN csm.user_criteria c ON c.tenant_id = a.tenant_id
-WHERE world.chance(CASE WHEN a.within_id IS NULL THEN 0.25 ELSE 0.12 END)
+-- both ids: once for each pair, wherever the planner puts it
+WHERE world.chance(CASE WHEN a.within_id IS NULL THEN 0.25 ELSE 0.06 END + 0 * (a.id + c.id))
 ON CONFLICT DO NOTHING;
 ANALYZE;
 
