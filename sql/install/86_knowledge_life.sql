@@ -122,7 +122,7 @@ DECLARE
     alone boolean;
 BEGIN
     IF csm_private.acts_as_system() THEN
-        RETURN '{author,contributor,manager,reviewer,publisher}';
+        RETURN '{author,contributor,manager,reviewer,publisher}'::text[];
     END IF;
     contributes := csm.audience_allows(a.audience_id, 'contribute');
     manages := csm.audience_allows(a.audience_id, 'manage');
