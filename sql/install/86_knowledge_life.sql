@@ -64,6 +64,11 @@ BEGIN
     IF NEW.state <> 'review' THEN
         NEW.publish_at := NULL;
     END IF;
+    IF NEW.state = 'published' AND OLD.state <> 'published' THEN
+        -- before this one stands: there is room for one
+        UPDATE csm.article_versions v SET state = 'replaced'
+        WHERE v.article_id = NEW.article_id AND v.tenant_id = NEW.tenant_id AND v.state IN ('published', 'retired');
+    END IF;
     IF NEW.state <> OLD.state THEN
         NEW.published_at := CASE WHEN NEW.state = 'published' THEN clock_timestamp() ELSE OLD.published_at END;
         NEW.ended_at := CASE WHEN NEW.state IN ('retired', 'replaced', 'discarded') THEN clock_timestamp() END;
@@ -90,8 +95,6 @@ BEGIN
         RETURN NULL;
     END IF;
     IF NEW.state <> OLD.state AND NEW.state = 'published' THEN
-        UPDATE csm.article_versions v SET state = 'replaced'
-        WHERE v.article_id = NEW.article_id AND v.tenant_id = NEW.tenant_id AND v.state IN ('published', 'retired') AND v.id <> NEW.id;
         UPDATE csm.articles a SET state = 'published', version = NEW.version, published_at = NEW.published_at,
                title = NEW.title, keywords = NEW.keywords, body = NEW.body
         WHERE a.id = NEW.article_id AND a.tenant_id = NEW.tenant_id;
@@ -273,7 +276,7 @@ BEGIN
             HINT = 'Who began the draft edits it, and staff of the base.';
     ELSIF v.state IS DISTINCT FROM 'draft' THEN
         RAISE EXCEPTION 'article % has no draft', a.number USING ERRCODE = 'SM002',
-            DETAIL = CASE WHEN v.state = 'review' THEN 'What was written is in review.' END,
+            DETAIL = CASE WHEN v.state = 'review' THEN 'What was written is in review.' ELSE 'Nothing is being written.' END,
             HINT = CASE WHEN v.state = 'review' THEN 'Withdraw or reject it first.' ELSE 'Begin one: csm.act_on_article(id, ''revise'').' END;
     ELSIF revision IS NULL THEN
         RAISE EXCEPTION 'revision of csm.edit_article() is null' USING ERRCODE = '22004', HINT = 'Give the one that you have read.';
@@ -395,9 +398,9 @@ GRANT EXECUTE ON FUNCTION csm.article_in(bigint, text), csm_private.reader_langu
 COMMENT ON FUNCTION csm_private.article_transitions() IS
 'Which state of a version follows which, by which action, who may take it, whether a note is required and whether it begins a new version beside the one that stands; constant';
 COMMENT ON FUNCTION csm_private.article_version_guard() IS
-'Trigger of csm.article_versions: only steps of csm.article_transitions() (SM002); text changes in a draft alone and nothing of a version that stood or was given up (42501); counts revisions, stamps times';
+'Trigger of csm.article_versions: only steps of csm.article_transitions() (SM002); text changes in a draft alone and nothing of a version that stood or was given up (42501); counts revisions, stamps times; replaces the version that stood by the one published';
 COMMENT ON FUNCTION csm_private.article_version_follow() IS
-'Trigger of csm.article_versions: the article takes over text and state, the version before is replaced, the timer of a planned publication follows publish_at';
+'Trigger of csm.article_versions: the article takes over text and state, the timer of a planned publication follows publish_at';
 COMMENT ON FUNCTION csm_private.article_actors(csm.articles, csm.article_versions) IS
 'What the caller is to an article and one of its versions: author, contributor, manager, reviewer, publisher; the system is all, nobody and null nothing';
 COMMENT ON FUNCTION csm_private.known_article(bigint) IS

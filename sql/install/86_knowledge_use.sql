@@ -229,6 +229,13 @@ BEGIN
         RAISE EXCEPTION 'article % does not exist', coalesce(article_id::text, 'NULL') USING ERRCODE = '42501',
             HINT = 'An article that you may not see, and one that is not published, are reported in the same way.';
     END IF;
+    -- What the customer cannot read is no answer to him.
+    IF relation = 'solution' AND NOT a.is_public
+       AND NOT EXISTS (SELECT FROM csm_private.audience_rights(c.tenant_id, c.requester_id, a.audience_id, false, NULL, statement_timestamp()) r
+                       WHERE r.action = 'read' AND r.granted) THEN
+        RAISE EXCEPTION 'article % does not solve case %', a.number, c.number USING ERRCODE = '42501',
+            DETAIL = 'The requester may not read it.', HINT = 'Attach it as related, or widen its audience.';
+    END IF;
     SELECT * INTO c FROM csm.cases x WHERE x.id = case_id FOR NO KEY UPDATE;
     IF c.state_class IN ('closed', 'cancelled') THEN
         RAISE EXCEPTION 'case % is closed', c.number USING ERRCODE = 'SM004',
@@ -241,8 +248,7 @@ BEGIN
     RETURN link;
 END $$;
 
--- Proposes the article as the solution. What the customer could not read would
--- be no answer to him.
+-- Proposes the article as the solution.
 CREATE FUNCTION csm.resolve_with_article(case_id bigint, article_id bigint, resolution_code text DEFAULT 'knowledge',
     note text DEFAULT NULL) RETURNS csm.cases
 LANGUAGE plpgsql VOLATILE
@@ -454,7 +460,7 @@ COMMENT ON FUNCTION csm_private.due_article_views(bigint, bigint, timestamptz) I
 'Handler of timers of kind article_views, one a base: adds up what was viewed and comes again ten minutes later';
 COMMENT ON FUNCTION csm_private.begin_article_views() IS 'Trigger of csm.knowledge_bases: the first timer of kind article_views';
 COMMENT ON FUNCTION csm.attach_article(bigint, bigint, text) IS
-'Attaches a published article to a case, or changes its relation: suggested, related or solution. Staff who work on the case and read the article. Errors: SM001 no such case, 42501 not permitted, or an article that is hidden, missing or not published, SM004 case closed, 22023 unknown relation';
+'Attaches a published article to a case, or changes its relation: suggested, related or solution. Staff who work on the case and read the article. Errors: SM001 no such case, 42501 not permitted, an article that is hidden, missing or not published, or as solution one that the requester may not read, SM004 case closed, 22023 unknown relation';
 COMMENT ON FUNCTION csm.resolve_with_article(bigint, bigint, text, text) IS
 'Attaches the article as solution and proposes it (csm.act, propose): its number and title become the resolution notes. Errors of csm.attach_article() and csm.act()';
 COMMENT ON FUNCTION csm_private.gap_allows(bigint, bigint, bigint) IS
