@@ -205,6 +205,11 @@ BEGIN
     WHERE x.article_id = a.id AND x.tenant_id = a.tenant_id AND x.state IN ('draft', 'review') FOR NO KEY UPDATE;
     SELECT * INTO shown FROM csm.article_versions x
     WHERE x.article_id = a.id AND x.tenant_id = a.tenant_id AND x.state IN ('published', 'retired') FOR NO KEY UPDATE;
+    IF working.id IS NULL THEN
+        -- somebody may have begun one while this waited
+        SELECT * INTO working FROM csm.article_versions x
+        WHERE x.article_id = a.id AND x.tenant_id = a.tenant_id AND x.state IN ('draft', 'review');
+    END IF;
     SELECT x.*, x.from_state = working.state AS of_working INTO t FROM csm_private.article_transitions() x
     WHERE x.action = action AND x.from_state IN (working.state, shown.state)
       AND (NOT x.begins OR working.id IS NULL)
