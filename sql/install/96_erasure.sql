@@ -164,6 +164,7 @@ BEGIN
     -- What was begun with his address before there was a person.
     DELETE FROM csm.outbox o WHERE o.tenant_id = person.tenant_id AND lower(btrim(o.recipient)) = person.email_key;
     DELETE FROM csm.registrations r WHERE r.tenant_id = person.tenant_id AND r.email_key = person.email_key;
+    DELETE FROM csm.email_log l WHERE l.tenant_id = person.tenant_id AND l.user_id IS NULL AND l.from_address = person.email_key;
     UPDATE csm.contacts k SET login_enabled = false WHERE k.user_id = person.id AND k.login_enabled;
     UPDATE csm.users u
     SET display_name = 'erased', email = NULL, phone = NULL, title = NULL, external_id = NULL, login_role = NULL,

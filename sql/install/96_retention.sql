@@ -32,6 +32,12 @@ BEGIN
         END IF;
         RETURN NEXT;
     END IF;
+    IF jsonb_typeof(rules -> 'mail_days') = 'number' THEN
+        kind := 'mail';
+        held := 0;
+        erased := csm_private.forget_mail(tenant_id, at - (rules ->> 'mail_days')::numeric::integer * interval '1 day', at_most);
+        RETURN NEXT;
+    END IF;
     IF jsonb_typeof(rules -> 'person_days') = 'number' THEN
         kind := 'person';
         before := at - (rules ->> 'person_days')::numeric::integer * interval '1 day';
@@ -49,6 +55,7 @@ BEGIN
               AND NOT EXISTS (SELECT FROM csm.household_members k WHERE k.user_id = u.id
                               AND (k.valid_during IS NULL OR upper_inf(k.valid_during) OR upper(k.valid_during) >= before))
               AND NOT EXISTS (SELECT FROM csm.mail_senders s WHERE s.user_id = u.id)
+              AND NOT EXISTS (SELECT FROM csm.mail_gateways s WHERE s.user_id = u.id)
               AND NOT EXISTS (SELECT FROM csm.event_subscribers s WHERE s.user_id = u.id)
               AND NOT EXISTS (SELECT FROM csm.sold_products s WHERE s.user_id = u.id)
               AND NOT EXISTS (SELECT FROM csm.contracts s WHERE s.user_id = u.id)
@@ -75,7 +82,7 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION csm_private.retain(bigint, timestamptz, integer) IS
-'Erases what the tenant''s setting retention says is over: texts of cases ended case_days ago, persons without a persona in use and without a sign of life for person_days; nothing where a legal hold stands';
+'Erases what the tenant''s setting retention says is over: texts of cases ended case_days ago, persons without a persona in use and without a sign of life for person_days, what csm.email_log keeps of mail received mail_days ago; nothing where a legal hold stands';
 
 CREATE FUNCTION csm.run_retention(now timestamptz DEFAULT clock_timestamp(), "limit" integer DEFAULT 1000)
 RETURNS TABLE (tenant_id bigint, kind text, erased bigint, held bigint)
@@ -101,7 +108,7 @@ BEGIN
                  WHERE everywhere OR t.id = mine;
 END $$;
 COMMENT ON FUNCTION csm.run_retention(timestamptz, integer) IS
-'Erases what the setting retention of the tenant says is over, at most limit cases and persons of each tenant: how many, and how many a legal hold keeps. csm.run_due() does so daily. Administrators for their tenant, never with a now beyond the clock; members of csm_owner without identity for all. Errors: 42501, 22023';
+'Erases what the setting retention of the tenant says is over, at most limit cases, persons and mails of each tenant: how many, and how many a legal hold keeps. csm.run_due() does so daily. Administrators for their tenant, never with a now beyond the clock; members of csm_owner without identity for all. Errors: 42501, 22023';
 
 CREATE FUNCTION csm_private.due_retention(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -133,9 +140,9 @@ BEGIN
     IF NEW.settings ? 'retention' THEN
         FOR rule IN SELECT r.key, r.value FROM jsonb_each(CASE jsonb_typeof(NEW.settings -> 'retention') WHEN 'object'
                                                           THEN NEW.settings -> 'retention' ELSE '{"retention": null}' END) r LOOP
-            IF rule.key NOT IN ('case_days', 'person_days') OR jsonb_typeof(rule.value) <> 'number'
+            IF rule.key NOT IN ('case_days', 'person_days', 'mail_days') OR jsonb_typeof(rule.value) <> 'number'
                OR rule.value::text !~ '^[1-9][0-9]{0,4}$' THEN
-                RAISE EXCEPTION 'setting retention of a tenant has case_days and person_days, whole days from 1 to 99999' USING ERRCODE = '22023',
+                RAISE EXCEPTION 'setting retention of a tenant has case_days, person_days and mail_days, whole days from 1 to 99999' USING ERRCODE = '22023',
                     DETAIL = format('It has %s: %s.', rule.key, rule.value), HINT = 'Leave out what is to be kept for ever.';
             END IF;
         END LOOP;

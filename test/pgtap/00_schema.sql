@@ -90,6 +90,8 @@ INSERT INTO expected VALUES
     ('calendar_intervals', 'id,tenant_id', 'id, calendar_id, weekday smallint, exception_id'),
     ('calendar_exceptions', 'id,tenant_id', 'id, calendar_id, on_date date, name text'),
     ('mail_senders', 'user_id,tenant_id', 'user_id, created_at timestamptz'),
+    ('mail_gateways', 'user_id,tenant_id', 'user_id, created_at timestamptz'),
+    ('email_log', 'id,tenant_id', 'id, received_at timestamptz, message_id text, from_address text, user_id, status text, reason text, detail text, case_id, entry_id, attached integer, not_attached integer, subject text, body text, settled_by, settled_at timestamptz'),
     ('outbox', 'id,tenant_id', 'id, kind text, recipient text, user_id, language text, payload jsonb, created_at timestamptz, expires_at timestamptz, claimed_until timestamptz, attempts integer'),
     ('account_domains', 'id,tenant_id', 'id, account_id, domain text, verified_at timestamptz, created_at timestamptz'),
     ('registrations', 'id,tenant_id', 'id, kind text, state text, email text, email_key text, display_name text, language text, terms text, account_id, role text, route text, invited_by, created_at timestamptz, confirmed_at timestamptz, decided_at timestamptz, decided_by, reason text, user_id'),

@@ -94,6 +94,8 @@ INSERT INTO matrix VALUES
     ('csm.passwords', '', '', '', '', ''),
     ('csm.password_resets', '', '', '', '', ''),
     ('csm.mail_senders', '', '', '', '', 's'),
+    ('csm.mail_gateways', '', '', '', '', 's'),
+    ('csm.email_log', '', '', 's', '', 's'),
     ('csm.outbox', '', '', '', '', ''),
     ('csm.account_domains', '', 's', 'sIUd', '', 'sIUd'),
     ('csm.registrations', '', 's', 's', '', 's'),

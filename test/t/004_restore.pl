@@ -91,6 +91,8 @@ $node->safe_psql('postgres', q{
 	UPDATE csm.registrations SET state = 'approved', user_id = small.u('son'), confirmed_at = now(), decided_at = now() WHERE kind = 'consumer';
 	SELECT csm_private.send_mail(small.tenant(), 'probe', 'a@north.example', small.u('son'));
 	SELECT csm.allow_mail_sender(small.u('viewer'));
+	SELECT csm.allow_mail_gateway(small.u('viewer'));
+	INSERT INTO csm.email_log (tenant_id, message_id, from_address, status, case_id, body) VALUES (small.tenant(), '<a@x.example>', 'a@x.example', 'refused', small.c('north: valve'), 'text');
 	SELECT csm_private.mail_token(small.c('north: valve'), small.u('son'));
 	-- people: an address that waits, preferences, one who was merged
 	SELECT csm_private.ask_for_email(small.u('son'), 'new@son.example');
