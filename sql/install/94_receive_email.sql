@@ -259,7 +259,7 @@ BEGIN
     IF mail ->> 'case_id' IS NOT NULL THEN
         SELECT * INTO target FROM csm.cases c WHERE c.id = (mail ->> 'case_id')::bigint;
         IF NOT FOUND THEN
-            RETURN '{"refused": "not_permitted", "detail": "the case that it answers is hidden from the sender"}';
+            RETURN jsonb '{"refused": "not_permitted", "detail": "the case that it answers is hidden from the sender"}';
         END IF;
     ELSE
         SELECT c.* INTO target
@@ -275,12 +275,12 @@ BEGIN
 
     IF target.id IS NULL THEN
         IF mail ->> 'opens' <> 'true' THEN
-            RETURN '{"refused": "not_permitted", "detail": "mail opens no case"}';
+            RETURN jsonb '{"refused": "not_permitted", "detail": "mail opens no case"}';
         END IF;
         made := csm.open_case(subject => mail ->> 'subject', description => nullif(mail ->> 'text', ''),
                               case_type => mail ->> 'case_type', channel => 'email');
     ELSIF mail ->> 'reply' = '' AND jsonb_array_length(mail -> 'attachments') = 0 THEN
-        RETURN '{"refused": "empty"}';
+        RETURN jsonb '{"refused": "empty"}';
     ELSIF target.state_class IN ('closed', 'cancelled') AND mail ->> 'closed' = 'follow_up' THEN
         made := csm.open_follow_up(target.id, NULL, nullif(mail ->> 'reply', ''));
     ELSE
