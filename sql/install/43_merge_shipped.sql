@@ -5,7 +5,7 @@
 -- tenant narrowed is never widened behind his back.
 CREATE OR REPLACE FUNCTION csm_private.shipped_items()
 RETURNS TABLE (kind text, key text[], content jsonb)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 60
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 120
 BEGIN ATOMIC
     SELECT 'role', ARRAY[r.role],
            to_jsonb(r) || jsonb_build_object('permissions',
@@ -20,13 +20,18 @@ BEGIN ATOMIC
     SELECT 'case_transition', ARRAY[t.case_type, t.from_state, t.action], to_jsonb(t)
     FROM csm_private.shipped_case_transitions() t
   UNION ALL
-    SELECT 'case_field', ARRAY[f.case_type, f.name], to_jsonb(f) FROM csm_private.shipped_case_fields() f;
+    SELECT 'case_field', ARRAY[f.case_type, f.name], to_jsonb(f) FROM csm_private.shipped_case_fields() f
+  UNION ALL
+    SELECT 'notification_rule', ARRAY[r.event, r.channel], to_jsonb(r) FROM csm_private.shipped_notification_rules() r
+  UNION ALL
+    SELECT 'notification_template', ARRAY[t.event, t.channel, t.language], to_jsonb(t)
+    FROM csm_private.shipped_notification_templates() t;
 END;
 
 -- The same form of what a tenant has now.
 CREATE OR REPLACE FUNCTION csm_private.tenant_items(tenant bigint)
 RETURNS TABLE (kind text, key text[], content jsonb)
-LANGUAGE sql STABLE STRICT ROWS 60
+LANGUAGE sql STABLE STRICT ROWS 120
 BEGIN ATOMIC
     SELECT 'role', ARRAY[r.role],
            jsonb_build_object('role', r.role, 'kind', r.kind, 'user_class', r.user_class, 'label', r.label,
@@ -47,7 +52,13 @@ BEGIN ATOMIC
     FROM csm.case_transitions t WHERE t.tenant_id = tenant
   UNION ALL
     SELECT 'case_field', ARRAY[f.case_type, f.name], to_jsonb(f) - 'tenant_id'
-    FROM csm.case_type_fields f WHERE f.tenant_id = tenant;
+    FROM csm.case_type_fields f WHERE f.tenant_id = tenant
+  UNION ALL
+    SELECT 'notification_rule', ARRAY[r.event, r.channel], to_jsonb(r) - 'tenant_id'
+    FROM csm.notification_rules r WHERE r.tenant_id = tenant
+  UNION ALL
+    SELECT 'notification_template', ARRAY[t.event, t.channel, t.language], to_jsonb(t) - 'tenant_id'
+    FROM csm.notification_templates t WHERE t.tenant_id = tenant;
 END;
 
 -- Puts one shipped thing into a tenant's tables, new or in place of the old.
@@ -129,6 +140,17 @@ BEGIN
             SET label = excluded.label, type = excluded.type, audience = excluded.audience, required = excluded.required,
                 required_for = excluded.required_for, choices = excluded.choices, reference = excluded.reference,
                 "position" = excluded."position", active = excluded.active;
+    WHEN 'notification_rule' THEN
+        INSERT INTO csm.notification_rules AS r (tenant_id, event, channel, recipients, enabled)
+        SELECT tenant, c.event, c.channel, c.recipients, c.enabled
+        FROM jsonb_to_record(content) AS c(event text, channel text, recipients text[], enabled boolean)
+        ON CONFLICT ON CONSTRAINT notification_rules_pkey DO UPDATE
+            SET recipients = excluded.recipients, enabled = excluded.enabled;
+    WHEN 'notification_template' THEN
+        INSERT INTO csm.notification_templates AS t (tenant_id, event, channel, language, subject, body)
+        SELECT tenant, c.event, c.channel, c.language, c.subject, c.body
+        FROM jsonb_to_record(content) AS c(event text, channel text, language text, subject text, body text)
+        ON CONFLICT ON CONSTRAINT notification_templates_pkey DO UPDATE SET subject = excluded.subject, body = excluded.body;
     END CASE;
     RETURN true;
 END $$;
@@ -145,7 +167,8 @@ DECLARE
     untouched boolean;
 BEGIN
     PERFORM FROM csm.tenants t WHERE t.id = tenant FOR NO KEY UPDATE;
-    FOREACH kind IN ARRAY ARRAY['role', 'case_type', 'case_state', 'case_transition', 'case_field'] LOOP
+    FOREACH kind IN ARRAY ARRAY['role', 'case_type', 'case_state', 'case_transition', 'case_field',
+                                  'notification_rule', 'notification_template'] LOOP
         added := 0;
         changed := 0;
         removed := 0;
@@ -165,10 +188,14 @@ BEGIN
             untouched := item.mine IS NOT NULL AND item.base IS NOT NULL
                 AND item.base = (SELECT jsonb_object_agg(k, item.mine -> k) FROM jsonb_object_keys(item.base) k);
             IF item.theirs IS NULL THEN
-                -- No longer shipped.  A transition goes; what rows may name stays.
-                IF untouched AND kind = 'case_transition' THEN
+                -- No longer shipped.  What no row may name goes.
+                IF untouched AND kind IN ('case_transition', 'notification_rule', 'notification_template') THEN
                     DELETE FROM csm.case_transitions t
-                    WHERE t.tenant_id = tenant AND ARRAY[t.case_type, t.from_state, t.action] = item.key;
+                    WHERE kind = 'case_transition' AND t.tenant_id = tenant AND ARRAY[t.case_type, t.from_state, t.action] = item.key;
+                    DELETE FROM csm.notification_rules r
+                    WHERE kind = 'notification_rule' AND r.tenant_id = tenant AND ARRAY[r.event, r.channel] = item.key;
+                    DELETE FROM csm.notification_templates t
+                    WHERE kind = 'notification_template' AND t.tenant_id = tenant AND ARRAY[t.event, t.channel, t.language] = item.key;
                     removed := removed + 1;
                 ELSIF item.mine IS NOT NULL THEN
                     kept := kept + 1;
@@ -198,7 +225,7 @@ DECLARE
     f record;
 BEGIN
     FOR f IN SELECT * FROM (VALUES
-        ('csm_private.shipped_items()', 'Everything that csm ships, one row for each thing that a tenant may change: role (with its permissions), case_type, case_state, case_transition, case_field'),
+        ('csm_private.shipped_items()', 'Everything that csm ships, one row for each thing that a tenant may change: role (with its permissions), case_type, case_state, case_transition, case_field, notification_rule, notification_template'),
         ('csm_private.tenant_items(bigint)', 'What a tenant has, in the form of csm_private.shipped_items()'),
         ('csm_private.put_item(bigint, text, jsonb)', 'Writes one shipped thing into a tenant''s tables; false where what it refers to is missing or the tenant''s own, or its number is taken'),
         ('csm_private.merge_shipped(bigint)', 'Brings one tenant up to what csm ships and keeps what he changed; no check of the caller')

@@ -21,7 +21,7 @@ ALTER TABLE csm_private.shipped_copies ENABLE ROW LEVEL SECURITY;
 SELECT pg_extension_config_dump('csm_private.shipped_copies', '');
 COMMENT ON TABLE csm_private.shipped_copies IS 'What csm gave each tenant, to know at an update what the tenant has changed since';
 COMMENT ON COLUMN csm_private.shipped_copies.tenant_id IS 'The tenant';
-COMMENT ON COLUMN csm_private.shipped_copies.kind IS 'role (with its permissions), case_type, case_state, case_transition or case_field';
+COMMENT ON COLUMN csm_private.shipped_copies.kind IS 'role (with its permissions), case_type, case_state, case_transition, case_field, notification_rule or notification_template';
 COMMENT ON COLUMN csm_private.shipped_copies.key IS 'Key of the thing within its kind and tenant';
 COMMENT ON COLUMN csm_private.shipped_copies.content IS 'The thing as it was given, as csm_private.shipped_items() writes it';
 
@@ -144,4 +144,4 @@ COMMENT ON FUNCTION csm.create_tenant(text, text, text, text) IS
 COMMENT ON FUNCTION csm.refresh_shipped(bigint) IS
 'As csm.refresh_shipped(), for one''s own tenant; error 42501 without the action configure there';
 COMMENT ON FUNCTION csm.refresh_shipped() IS
-'Merges what an update of csm brings into roles, permissions, case types, states, transitions and fields, and keeps what a tenant changed or deleted. A role counts as one thing with its permissions. Members of csm_owner: all tenants; an administrator: his own. Counts per kind: added, changed, removed (transitions only), kept (differs from what csm ships)';
+'Merges what an update of csm brings into roles, permissions, case types, states, transitions, fields, and rules and words of notifications, and keeps what a tenant changed or deleted. A role counts as one thing with its permissions. Members of csm_owner: all tenants; an administrator: his own. Counts per kind: added, changed, removed (transitions, rules and words of notifications only), kept (differs from what csm ships)';

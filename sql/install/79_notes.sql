@@ -185,30 +185,56 @@ AS $$
 $$;
 ALTER FUNCTION csm_private.template_values(bigint) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm_private.template_values(bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm_private.template_values(bigint) TO csm_agent;
+GRANT EXECUTE ON FUNCTION csm_private.template_values(bigint) TO csm_portal, csm_agent;
 COMMENT ON FUNCTION csm_private.template_values(bigint) IS
-'Every placeholder that a response template may use, with its value on the case for the caller; values are NULL for a case that he does not see, and where the case has none';
+'Every placeholder that a template may use, with its value on the case for the caller; values are NULL for a case that he does not see, and where the case has none';
 
-CREATE FUNCTION csm_private.template_guard() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
+-- Texts with placeholders, whatever they are for: judged when they are written,
+-- filled in when they are used.
+CREATE FUNCTION csm_private.check_placeholders(template text, body text, known text[]) RETURNS void
+LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     unknown text;
 BEGIN
-    IF csm_private.restoring() THEN
-        RETURN NEW;
-    END IF;
     SELECT string_agg(DISTINCT m[1], ', ') INTO unknown
-    FROM regexp_matches(NEW.body, '\{\{([^{}]*)\}\}', 'g') m
-    WHERE m[1] NOT IN (SELECT v.placeholder FROM csm_private.template_values(NULL) v);
+    FROM regexp_matches(body, '\{\{([^{}]*)\}\}', 'g') m WHERE m[1] <> ALL (known);
     IF unknown IS NOT NULL THEN
-        RAISE EXCEPTION 'template "%" has unknown placeholders', NEW.name USING ERRCODE = '22023',
-            DETAIL = format('Unknown: %s.', unknown),
-            HINT = format('Placeholders are %s.', (SELECT string_agg(v.placeholder, ', ') FROM csm_private.template_values(NULL) v));
-    ELSIF regexp_replace(NEW.body, '\{\{[^{}]*\}\}', '', 'g') ~ '\{\{|\}\}' THEN
-        RAISE EXCEPTION 'template "%" has a placeholder that is not closed', NEW.name USING ERRCODE = '22023',
+        RAISE EXCEPTION 'template "%" has unknown placeholders', template USING ERRCODE = '22023',
+            DETAIL = format('Unknown: %s.', unknown), HINT = format('Placeholders are %s.', array_to_string(known, ', '));
+    ELSIF regexp_replace(body, '\{\{[^{}]*\}\}', '', 'g') ~ '\{\{|\}\}' THEN
+        RAISE EXCEPTION 'template "%" has a placeholder that is not closed', template USING ERRCODE = '22023',
             HINT = 'Write {{name}}; two braces in a row always mean a placeholder.';
+    END IF;
+END $$;
+ALTER FUNCTION csm_private.check_placeholders(text, text, text[]) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.check_placeholders(text, text, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION csm_private.check_placeholders(text, text, text[]) IS
+'Error 22023 for a placeholder that is not known, and for braces that make none; template names it in the message';
+
+-- The text between placeholders and the values are put together in one pass, so
+-- that braces in a value stay what they are.
+CREATE FUNCTION csm_private.fill_in(body text, "values" jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT string_agg(concat(between.text, "values" ->> named.name[1]), '' ORDER BY between.n)
+    FROM regexp_split_to_table(body, '\{\{[^{}]*\}\}') WITH ORDINALITY AS between(text, n)
+    LEFT JOIN LATERAL regexp_matches(body, '\{\{([^{}]*)\}\}', 'g') WITH ORDINALITY AS named(name, n) ON named.n = between.n;
+END;
+ALTER FUNCTION csm_private.fill_in(text, jsonb) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.fill_in(text, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm_private.fill_in(text, jsonb) TO csm_portal, csm_agent, csm_admin;
+COMMENT ON FUNCTION csm_private.fill_in(text, jsonb) IS
+'The text with its placeholders replaced by the values, a JSON object; one without a value becomes empty';
+
+CREATE FUNCTION csm_private.template_guard() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT csm_private.restoring() THEN
+        PERFORM csm_private.check_placeholders(NEW.name, NEW.body, ARRAY(SELECT v.placeholder FROM csm_private.template_values(NULL) v));
     END IF;
     RETURN NEW;
 END $$;
@@ -229,8 +255,6 @@ COMMENT ON COLUMN csm.response_templates.active IS 'False: not rendered any more
 COMMENT ON POLICY response_templates_select ON csm.response_templates IS 'Staff';
 COMMENT ON POLICY response_templates_write ON csm.response_templates IS 'Administrators';
 
--- The text between placeholders and the values are put together in one pass, so
--- that braces in a value stay what they are.
 CREATE FUNCTION csm_private.render_template_text(template text, case_id bigint) RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -259,11 +283,8 @@ COMMENT ON FUNCTION csm_private.render_template_text(text, bigint) IS
 CREATE FUNCTION csm.render_template(template text, case_id bigint) RETURNS text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT string_agg(concat(between.text, v.value), '' ORDER BY between.n)
-    FROM csm_private.render_template_text(template, case_id) AS t(body)
-    CROSS JOIN LATERAL regexp_split_to_table(t.body, '\{\{[^{}]*\}\}') WITH ORDINALITY AS between(text, n)
-    LEFT JOIN LATERAL regexp_matches(t.body, '\{\{([^{}]*)\}\}', 'g') WITH ORDINALITY AS named(name, n) ON named.n = between.n
-    LEFT JOIN csm_private.template_values(case_id) v ON v.placeholder = named.name[1];
+    SELECT csm_private.fill_in(t.body, (SELECT jsonb_object_agg(v.placeholder, v.value) FROM csm_private.template_values(case_id) v))
+    FROM csm_private.render_template_text(template, case_id) AS t(body);
 END;
 ALTER FUNCTION csm.render_template(text, bigint) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm.render_template(text, bigint) FROM PUBLIC;

@@ -25,9 +25,9 @@ CREATE POLICY notification_preferences_delete ON csm.notification_preferences FO
 GRANT SELECT, DELETE, INSERT (event, channel, enabled), UPDATE (enabled)
     ON csm.notification_preferences TO csm_portal, csm_agent, csm_admin;
 
-COMMENT ON TABLE csm.notification_preferences IS 'Which events a person wants to hear of, and how; what he does not say is the sender''s default';
+COMMENT ON TABLE csm.notification_preferences IS 'Which events a person wants to hear of, and how; what he does not say csm.notification_rules does';
 COMMENT ON COLUMN csm.notification_preferences.user_id IS 'The person';
-COMMENT ON COLUMN csm.notification_preferences.event IS 'Kind of event (csm.events.kind); * for every one without a row of its own';
+COMMENT ON COLUMN csm.notification_preferences.event IS 'Kind of event (as csm.notification_rules.event); * for every one without a row of its own';
 COMMENT ON COLUMN csm.notification_preferences.channel IS 'Way by which he is told, such as email; * for every one without a row of its own. A row that names the event goes before one that names the channel';
 COMMENT ON COLUMN csm.notification_preferences.tenant_id IS 'Tenant of the row';
 COMMENT ON COLUMN csm.notification_preferences.enabled IS 'Whether he wants it';
