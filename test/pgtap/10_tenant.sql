@@ -105,7 +105,7 @@ RESET ROLE;
 
 -- refresh_shipped: what it finds when nothing is new
 SELECT is_empty('SELECT FROM csm.refresh_shipped() WHERE (added, changed, removed, kept) <> (0, 0, 0, 0)', 'refresh_shipped: nothing to do');
-SELECT is((SELECT count(*) FROM csm.refresh_shipped()), 5 * (SELECT count(*) FROM csm.tenants), 'refresh_shipped: five kinds for each tenant');
+SELECT is((SELECT count(*) FROM csm.refresh_shipped()), 7 * (SELECT count(*) FROM csm.tenants), 'refresh_shipped: seven kinds for each tenant');
 
 -- what a tenant changes
 DELETE FROM csm.role_permissions p USING made m WHERE p.tenant_id = m.tenant AND p.role = 'agent' AND p.action = 'contact_read';

@@ -101,6 +101,9 @@ INSERT INTO matrix VALUES
     ('csm.registrations', '', 's', 's', '', 's'),
     ('csm.user_merges', '', '', 's', '', 's'),
     ('csm.notification_preferences', '', 'sIUd', 'sIUd', '', 'sIUd'),
+    ('csm.notification_rules', '', 's', 's', '', 'sIUd'),
+    ('csm.notification_templates', '', '', '', '', 'sIUd'),
+    ('csm.notifications', '', 's', 's', '', 's'),
     ('csm.licence_products', '', '', 's', '', 'siud'),
     ('csm.licence_policies', '', '', 's', '', 'siud'),
     ('csm.legal_holds', '', '', 's', '', 's'),
@@ -211,7 +214,9 @@ SELECT is_empty($$ SELECT p.oid::regprocedure, r FROM pg_proc p JOIN pg_namespac
                                            'like_pattern', 'open_case_row', 'begin_open', 'end_open',
                                            'is_staff', 'may_order',
                                            'question_for_case', 'open_question_case', 'link_question', 'interaction_for_case', 'open_interaction_case', 'link_interaction',
-                                           'share_case_row', 'open_follow_up_row', 'link_follow_up', 'render_template_text', 'template_values',
+                                           'share_case_row', 'open_follow_up_row', 'link_follow_up', 'render_template_text', 'template_values', 'fill_in',
+                                           -- rendered for the person who reads it
+                                           'notification_message', 'notification_template', 'notification_values', 'one_line',
                                            'may_link', 'may_authorize', 'manages_item', 'article_allows', 'base_allows', 'may_place_article', 'note_view', 'gap_allows', 'reader_language',
                                            'case_staff_reads', 'sla_business', 'sla_condition', 'administers') $$,
                 'privileges: no more of csm_private can be called than policies call');

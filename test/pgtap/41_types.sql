@@ -459,7 +459,7 @@ SELECT csm.create_tenant('old', 'Old', 'boss@old.example') AS old \gset
 DELETE FROM csm.case_types WHERE tenant_id = :old AND parent_type = 'case';
 DELETE FROM csm_private.shipped_copies WHERE tenant_id = :old AND key[1] IN ('complaint', 'request', 'privacy_request', 'order') AND kind <> 'role';
 INSERT INTO csm.case_types (tenant_id, case_type, parent_type, label) VALUES (:old, 'order', 'case', 'Our own orders');
-SELECT is((SELECT string_agg(concat_ws(' ', kind, added > 0, changed, removed), ', ') FROM csm_private.merge_shipped(:old) WHERE kind <> 'role'), 'case_type t 0 0, case_state t 0 0, case_transition t 0 0, case_field t 0 0', 'D7 refresh_shipped: new types come to a tenant that is there');
+SELECT is((SELECT string_agg(concat_ws(' ', kind, added > 0, changed, removed), ', ') FROM csm_private.merge_shipped(:old) WHERE kind ~ '^case'), 'case_type t 0 0, case_state t 0 0, case_transition t 0 0, case_field t 0 0', 'D7 refresh_shipped: new types come to a tenant that is there');
 SELECT set_eq(format('SELECT kind, key, content FROM csm_private.tenant_items(%s) WHERE key[1] <> ''order''', :old), 'SELECT kind, key, content FROM csm_private.shipped_items() WHERE key[1] <> ''order''', 'D7 refresh_shipped: with all that belongs to them');
 SELECT is((SELECT concat_ws(' ', t.label, t.settings, (SELECT count(*) FROM csm.case_states s WHERE s.tenant_id = :old AND s.case_type = 'order')) FROM csm.case_types t WHERE t.tenant_id = :old AND t.case_type = 'order'), 'Our own orders {} 0',
           'D7 refresh_shipped: a type of the same key that the tenant made is left alone');

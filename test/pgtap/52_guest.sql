@@ -23,6 +23,8 @@ SELECT set_eq('SELECT DISTINCT name FROM reach WHERE NOT predicate', ARRAY[
     'captcha_challenge', 'register_consumer', 'register_contact', 'confirm_registration', 'accept_invitation',
     -- a new address answers
     'confirm_email',
+    -- no more mail of a kind, by the token in it
+    'unsubscribe',
     -- a conversation without a name
     'open_guest_interaction', 'guest_say', 'guest_transcript',
     -- reading what is public

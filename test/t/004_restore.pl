@@ -115,6 +115,8 @@ $node->safe_psql('postgres', q{
 	INSERT INTO csm.external_identities (tenant_id, provider_id, subject, user_id) SELECT tenant_id, id, 's-1', small.u('student') FROM csm.identity_providers;
 	INSERT INTO csm.spent_tokens (tenant_id, provider_id, token_hash, expires_at)
 	SELECT tenant_id, id, sha256('spent'), '2100-01-01' FROM csm.identity_providers;
+	INSERT INTO csm.notifications (tenant_id, user_id, case_id, event_id, kind, channel, audience)
+	VALUES (small.tenant(), small.u('student'), small.c('north: valve'), 4711, 'probe', 'email', 'shared');
 	INSERT INTO csm.denied_passwords (tenant_id, password) VALUES (small.tenant(), 'password1234');
 	INSERT INTO csm.password_policies (tenant_id) VALUES (small.tenant());
 	INSERT INTO csm.passwords (tenant_id, user_id, hash) VALUES (small.tenant(), small.u('student'), '$argon2id$v=19$m=8,t=1,p=1$AAAA$AAAA');
