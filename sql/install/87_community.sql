@@ -246,7 +246,7 @@ CREATE POLICY subscriptions_own ON csm.subscriptions FOR ALL TO csm_portal, csm_
                  ELSE EXISTS (SELECT FROM csm.questions q WHERE q.id = question_id AND q.tenant_id = subscriptions.tenant_id) END);
 CREATE POLICY community_profiles_select ON csm.community_profiles FOR SELECT TO csm_portal, csm_agent, csm_admin
     USING (user_id = csm.current_user_id() OR visible AND csm.audience_allows(audience_id, 'read'));
--- A forum that is hidden or missing leaves audience_id null, and the check false.
+-- A missing forum leaves audience_id null, which is refused as a hidden one is.
 CREATE POLICY community_profiles_own ON csm.community_profiles FOR ALL TO csm_portal, csm_agent
     USING (user_id = csm.current_user_id())
     WITH CHECK (user_id = csm.current_user_id() AND csm.audience_allows(audience_id, 'read'));
@@ -355,7 +355,7 @@ CREATE TRIGGER answers_10_fill BEFORE INSERT ON csm.answers FOR EACH ROW EXECUTE
 CREATE TRIGGER post_comments_10_fill BEFORE INSERT ON csm.post_comments FOR EACH ROW EXECUTE FUNCTION csm_private.reply_fill();
 
 CREATE FUNCTION csm_private.profile_audience() RETURNS trigger
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -365,7 +365,7 @@ BEGIN
     RETURN NEW;
 END $$;
 COMMENT ON FUNCTION csm_private.profile_audience() IS
-'Trigger of csm.community_profiles: the audience of the forum, as far as the writer sees it';
+'Trigger of csm.community_profiles: the audience of the forum, NULL where there is none; the policy judges it';
 CREATE TRIGGER community_profiles_10_audience BEFORE INSERT OR UPDATE OF forum_id ON csm.community_profiles
     FOR EACH ROW EXECUTE FUNCTION csm_private.profile_audience();
 

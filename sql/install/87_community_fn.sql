@@ -54,7 +54,7 @@ COMMENT ON FUNCTION csm_private.community_setting(jsonb, text) IS
 'A number from the setting community of a tenant, or its default: posts_per_day 50, votes_per_day 500, reports_per_day 20 (a person), edit_minutes 60 (in which an author edits); NULL means no limit';
 
 CREATE FUNCTION csm_private.check_community_settings() RETURNS trigger
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -161,7 +161,7 @@ COMMENT ON FUNCTION csm_private.interaction_setting(jsonb, text) IS
 'A number from the setting interactions of a tenant, or its default: guest_sessions_per_hour 200 (all visitors together), sessions_per_hour 20 (of a person), messages_per_hour 300 (of the customer in one interaction), guest_hours 24 (how long a visitor''s token holds)';
 
 CREATE FUNCTION csm_private.check_interaction_settings() RETURNS trigger
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
