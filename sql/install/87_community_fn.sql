@@ -429,39 +429,27 @@ COMMENT ON FUNCTION csm_private.count_vote() IS 'Trigger of csm.votes: the score
 CREATE TRIGGER votes_20_count AFTER INSERT OR UPDATE OF value, question_id, answer_id OR DELETE ON csm.votes
     FOR EACH ROW EXECUTE FUNCTION csm_private.count_vote();
 
--- When two persons turn out to be one, a vote may turn out to be on his own post.
-CREATE FUNCTION csm_private.drop_own_vote() RETURNS trigger
-LANGUAGE plpgsql
+-- When two persons turn out to be one, a vote may turn out to be his second on a
+-- post, or on one of his own.  Taken back before they are made one, while the
+-- scores still follow.
+CREATE FUNCTION csm_private.merge_votes(gone bigint, kept bigint) RETURNS jsonb
+LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-BEGIN
-    IF NOT csm_private.restoring() THEN
-        DELETE FROM csm.votes v USING csm_private.posts p
-        WHERE v.id = NEW.id AND v.tenant_id = NEW.tenant_id AND p.author_id = NEW.voter_id
-          AND (p.kind = 'question' AND p.id = NEW.question_id OR p.kind = 'answer' AND p.id = NEW.answer_id);
-    END IF;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION csm_private.drop_own_vote() IS 'Trigger of csm.votes: nobody votes on what he wrote, also after persons were merged';
-CREATE FUNCTION csm_private.drop_votes_of_author() RETURNS trigger
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF NOT csm_private.restoring() THEN
+    WITH d AS (
         DELETE FROM csm.votes v
-        WHERE v.voter_id = NEW.author_id AND v.tenant_id = NEW.tenant_id
-          AND CASE TG_TABLE_NAME WHEN 'questions' THEN v.question_id ELSE v.answer_id END = NEW.id;
-    END IF;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION csm_private.drop_votes_of_author() IS 'Trigger of csm.questions and csm.answers: as csm_private.drop_own_vote(), for a new author';
-CREATE TRIGGER votes_30_own AFTER UPDATE OF voter_id ON csm.votes
-    FOR EACH ROW EXECUTE FUNCTION csm_private.drop_own_vote();
-CREATE TRIGGER questions_30_own_votes AFTER UPDATE OF author_id ON csm.questions
-    FOR EACH ROW EXECUTE FUNCTION csm_private.drop_votes_of_author();
-CREATE TRIGGER answers_30_own_votes AFTER UPDATE OF author_id ON csm.answers
-    FOR EACH ROW EXECUTE FUNCTION csm_private.drop_votes_of_author();
+        WHERE v.voter_id = gone
+          AND EXISTS (SELECT FROM csm.votes k
+                      WHERE k.voter_id = kept AND (k.question_id = v.question_id OR k.answer_id = v.answer_id))
+           OR v.voter_id IN (gone, kept)
+          AND EXISTS (SELECT FROM csm_private.posts p
+                      WHERE p.author_id IN (gone, kept)
+                        AND (p.kind = 'question' AND p.id = v.question_id OR p.kind = 'answer' AND p.id = v.answer_id))
+        RETURNING v)
+    SELECT coalesce(jsonb_agg(jsonb_build_object('table', 'csm.votes', 'row', to_jsonb(d.v))), '[]') FROM d
+$$;
+COMMENT ON FUNCTION csm_private.merge_votes(bigint, bigint) IS
+'Takes back votes that cannot stand once the two persons are one, and returns them as csm.user_merges keeps them';
 
 CREATE FUNCTION csm.vote(kind text, post_id bigint, value integer DEFAULT 1) RETURNS integer
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -556,8 +544,7 @@ BEGIN
         'csm_private.post_to_change(text, bigint, boolean)',
         'csm_private.write_post(csm_private.posts, text, text, text)',
         'csm_private.count_vote()',
-        'csm_private.drop_own_vote()',
-        'csm_private.drop_votes_of_author()']::regprocedure[]
+        'csm_private.merge_votes(bigint, bigint)']::regprocedure[]
     LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO csm_owner', f);
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);

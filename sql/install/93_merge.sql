@@ -210,6 +210,7 @@ BEGIN
     PERFORM FROM csm.users u WHERE u.id IN (keep, remove) ORDER BY u.id FOR UPDATE;
     SELECT * INTO k FROM csm.users u WHERE u.id = keep;
     SELECT * INTO g FROM csm.users u WHERE u.id = remove;
+    lost := lost || csm_private.merge_votes(remove, keep);
     PERFORM csm_private.begin_merge(remove, keep);
 
     -- One does not speak for oneself, nor stand above oneself.
