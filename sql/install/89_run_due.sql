@@ -28,6 +28,7 @@ BEGIN
         WHEN 'article_views' THEN PERFORM csm_private.due_article_views(t.tenant_id, t.object_id, at);
         WHEN 'registration' THEN PERFORM csm_private.due_registration(t.tenant_id, t.object_id, at);
         WHEN 'notify' THEN PERFORM csm_private.due_notify(t.tenant_id, t.object_id, at);
+        WHEN 'expired' THEN PERFORM csm_private.due_expired(t.tenant_id, t.object_id, at);
         ELSE
             RAISE EXCEPTION 'timers of kind "%" have no handler', t.kind USING ERRCODE = '0A000',
                 HINT = 'A newer version of csm wrote it; update the extension.';

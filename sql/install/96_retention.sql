@@ -79,10 +79,19 @@ BEGIN
             erased := erased + 1;
         END LOOP;
         RETURN NEXT;
+        -- Who registered and never became a person here.
+        kind := 'registration';
+        held := 0;
+        DELETE FROM csm.registrations r
+        WHERE r.ctid = ANY (ARRAY(SELECT o.ctid FROM csm.registrations o
+                                  WHERE o.tenant_id = tenant_id AND o.user_id IS NULL AND o.decided_at < before
+                                  LIMIT at_most FOR UPDATE SKIP LOCKED));
+        GET DIAGNOSTICS erased = ROW_COUNT;
+        RETURN NEXT;
     END IF;
 END $$;
 COMMENT ON FUNCTION csm_private.retain(bigint, timestamptz, integer) IS
-'Erases what the tenant''s setting retention says is over: texts of cases ended case_days ago, persons without a persona in use and without a sign of life for person_days, what csm.email_log keeps of mail received mail_days ago; nothing where a legal hold stands';
+'Erases what the tenant''s setting retention says is over: texts of cases ended case_days ago, persons without a persona in use and without a sign of life for person_days, registrations of strangers that were decided before, what csm.email_log keeps of mail received mail_days ago; nothing where a legal hold stands';
 
 CREATE FUNCTION csm.run_retention(now timestamptz DEFAULT clock_timestamp(), "limit" integer DEFAULT 1000)
 RETURNS TABLE (tenant_id bigint, kind text, erased bigint, held bigint)
@@ -108,7 +117,7 @@ BEGIN
                  WHERE everywhere OR t.id = mine;
 END $$;
 COMMENT ON FUNCTION csm.run_retention(timestamptz, integer) IS
-'Erases what the setting retention of the tenant says is over, at most limit cases, persons and mails of each tenant: how many, and how many a legal hold keeps. csm.run_due() does so daily. Administrators for their tenant, never with a now beyond the clock; members of csm_owner without identity for all. Errors: 42501, 22023';
+'Erases what the setting retention of the tenant says is over, at most limit cases, persons, registrations and mails of each tenant: how many, and how many a legal hold keeps. csm.run_due() does so daily. Administrators for their tenant, never with a now beyond the clock; members of csm_owner without identity for all. Errors: 42501, 22023';
 
 CREATE FUNCTION csm_private.due_retention(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE
