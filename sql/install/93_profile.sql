@@ -236,7 +236,13 @@ BEGIN
         PERFORM csm_private.audit('email_confirmation_refused', u.id, u.id, NULL, '{"reason": "in_use"}');
         RETURN 'refused';
     ELSE
-        UPDATE csm.users e SET email = c.email WHERE e.id = u.id AND e.tenant_id = u.tenant_id;
+        BEGIN
+            UPDATE csm.users e SET email = c.email WHERE e.id = u.id AND e.tenant_id = u.tenant_id;
+        EXCEPTION WHEN unique_violation THEN
+            -- somebody else confirmed it meanwhile
+            PERFORM csm_private.audit('email_confirmation_refused', u.id, u.id, NULL, '{"reason": "in_use"}');
+            RETURN 'refused';
+        END;
         IF u.email IS NOT NULL THEN
             PERFORM csm_private.send_mail(u.tenant_id, 'email_changed', u.email, u.id, u.language, '{}');
         END IF;

@@ -113,8 +113,9 @@ DECLARE
     own CONSTANT bigint[] := ARRAY(SELECT c.id FROM csm.cases c WHERE c.requester_id = person.id ORDER BY c.id);
     gone jsonb := csm_private.erase_texts(own, false);
     kinds CONSTANT text[] := ARRAY(SELECT csm_private.act_kinds(person.tenant_id));
-    -- History goes on naming persons who were made one with him.
+    -- History and the audit log go on naming persons who were made one with him.
     ids CONSTANT bigint[] := person.id || ARRAY(SELECT m.removed_id FROM csm.user_merges m WHERE m.kept_id = person.id);
+    addresses CONSTANT text[] := person.email_key || ARRAY(SELECT lower(btrim(m.removed ->> 'email')) FROM csm.user_merges m WHERE m.kept_id = person.id);
     c record;
     n bigint;
 BEGIN
@@ -148,23 +149,23 @@ BEGIN
              FROM csm_private.personal_columns() p WHERE p.erasure IN ('null', 'word', 'object', 'list', 'delete') GROUP BY 1, 2, 3
     LOOP
         IF c.erasure = 'delete' THEN
-            EXECUTE format('DELETE FROM %s WHERE %I = $1 AND tenant_id = $2', c.table_name, c.subject) USING person.id, person.tenant_id;
+            EXECUTE format('DELETE FROM %s WHERE %I = ANY ($1) AND tenant_id = $2', c.table_name, c.subject) USING ids, person.tenant_id;
         ELSE
-            EXECUTE format('UPDATE %s SET %s WHERE %I = $1 AND tenant_id = $2', c.table_name,
+            EXECUTE format('UPDATE %s SET %s WHERE %I = ANY ($1) AND tenant_id = $2', c.table_name,
                            (SELECT string_agg(format(CASE c.erasure WHEN 'null' THEN '%1$I = NULL' WHEN 'object' THEN '%1$I = ''{}''' WHEN 'list' THEN '%1$I = ''[]'''
                                                      ELSE '%1$I = CASE WHEN %1$I IS NOT NULL THEN ''erased'' END' END, x), ', ')
                             FROM unnest(c.columns) x), c.subject)
-            USING person.id, person.tenant_id;
+            USING ids, person.tenant_id;
         END IF;
         GET DIAGNOSTICS n = ROW_COUNT;
         IF n > 0 THEN
             gone := gone || jsonb_build_object(substr(c.table_name, 5), n + coalesce((gone ->> substr(c.table_name, 5))::bigint, 0));
         END IF;
     END LOOP;
-    -- What was begun with his address before there was a person.
-    DELETE FROM csm.outbox o WHERE o.tenant_id = person.tenant_id AND lower(btrim(o.recipient)) = person.email_key;
-    DELETE FROM csm.registrations r WHERE r.tenant_id = person.tenant_id AND r.email_key = person.email_key;
-    DELETE FROM csm.email_log l WHERE l.tenant_id = person.tenant_id AND l.user_id IS NULL AND l.from_address = person.email_key;
+    -- What was begun with an address of his before there was a person.
+    DELETE FROM csm.outbox o WHERE o.tenant_id = person.tenant_id AND lower(btrim(o.recipient)) = ANY (addresses);
+    DELETE FROM csm.registrations r WHERE r.tenant_id = person.tenant_id AND r.email_key = ANY (addresses);
+    DELETE FROM csm.email_log l WHERE l.tenant_id = person.tenant_id AND l.user_id IS NULL AND l.from_address = ANY (addresses);
     UPDATE csm.contacts k SET login_enabled = false WHERE k.user_id = person.id AND k.login_enabled;
     UPDATE csm.users u
     SET display_name = 'erased', email = NULL, phone = NULL, title = NULL, external_id = NULL, login_role = NULL,

@@ -5,14 +5,20 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT string_agg(DISTINCT regexp_replace(w.word, '([][\\.(){}*+?^$|])', '\\\1', 'g'), '|')
-    FROM (SELECT t.term FROM unnest(ARRAY[person.display_name, person.email, person.phone, person.external_id,
-                                          substring(person.display_name FROM '[^[:space:]]+$')]) t(term)
-          WHERE length(btrim(t.term)) >= 3 AND person.display_name <> 'erased') n
+    -- he himself, and whoever was made one with him
+    FROM (SELECT t.term
+          FROM (SELECT person.display_name, person.email, person.phone, person.external_id
+                UNION ALL
+                SELECT m.removed ->> 'display_name', m.removed ->> 'email', m.removed ->> 'phone', m.removed ->> 'external_id'
+                FROM csm.user_merges m WHERE m.kept_id = person.id AND m.tenant_id = person.tenant_id) p
+          CROSS JOIN LATERAL unnest(ARRAY[p.display_name, p.email, p.phone, p.external_id,
+                                          substring(p.display_name FROM '[^[:space:]]+$')]) t(term)
+          WHERE length(btrim(t.term)) >= 3 AND p.display_name <> 'erased') n
     -- as it stands in a text, and as JSON writes it
     CROSS JOIN LATERAL (VALUES (btrim(n.term)), (btrim(to_json(btrim(n.term))::text, '"'))) w(word)
 $$;
 COMMENT ON FUNCTION csm_private.mention_pattern(csm.users) IS
-'Regular expression for the strings by which texts name the person: name, last name, e-mail, phone, external id; NULL for an erased one';
+'Regular expression for the strings by which texts name the person: name, last name, e-mail, phone, external id, those of persons made one with him too; NULL for an erased one';
 
 -- Which column tells a row of a table, and which its case.
 CREATE FUNCTION csm_private.row_key(table_name text, OUT key text, OUT case_key text)

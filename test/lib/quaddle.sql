@@ -1,6 +1,6 @@
 -- A person with a name that nobody else has, and traces of her everywhere. To be run after small.sql.
 --
--- small.traces() lists every row, and every statistic of the planner, in which her strings stand.
+-- small.traces() lists every row, and every statistic of the planner, in which her strings stand, or those of a pattern.
 CREATE FUNCTION small.does(person text, role_name text, statement text, persona text DEFAULT NULL) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     answer text := small.run(small.u(person), role_name, statement, persona, true);
@@ -10,16 +10,16 @@ BEGIN
     END IF;
     RETURN answer;
 END $$;
-CREATE FUNCTION small.traces() RETURNS SETOF text LANGUAGE plpgsql AS $$
+CREATE FUNCTION small.traces(hers text DEFAULT 'quaddl|wilhelmina|5557788|WQ-77|\\x517561') RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
     t regclass;
 BEGIN
     FOR t IN SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE c.relkind = 'r' AND n.nspname IN ('csm', 'csm_private') ORDER BY c.oid::regclass::text LOOP
-        RETURN QUERY EXECUTE format('SELECT %L || '': '' || left(x::text, 300) FROM %s x WHERE x::text ~* ''quaddl|wilhelmina|5557788|WQ-77|\\x517561''', t::text, t);
+        RETURN QUERY EXECUTE format('SELECT %L || '': '' || left(x::text, 300) FROM %s x WHERE x::text ~* %L', t::text, t, hers);
     END LOOP;
     RETURN QUERY SELECT 'statistics of ' || s.schemaname || '.' || s.tablename || '.' || s.attname FROM pg_stats s
-                 WHERE s::text ~* 'quaddl|wilhelmina|5557788|WQ-77' AND s.schemaname IN ('csm', 'csm_private');
+                 WHERE s::text ~* hers AND s.schemaname IN ('csm', 'csm_private');
 END $$;
 
 DO $$
