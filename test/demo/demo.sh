@@ -41,6 +41,8 @@ gzip -dc "$here/data/cfpb_complaints_2015.csv.gz" | run -c 'COPY demo.complaints
     FROM STDIN (FORMAT csv, HEADER)'
 run -f "$here/load_b2c.sql"
 run -f "$here/load_b2b.sql"
+run -c 'COPY demo.knowledge FROM STDIN (FORMAT csv, HEADER)' <"$here/data/knowledge.csv"
+run -f "$here/load_knowledge.sql"
 run -f "$here/personas.sql"
 run -c 'VACUUM (ANALYZE)'
 unset PGOPTIONS

@@ -17,6 +17,17 @@ CREATE TABLE demo.complaints (
     consumer_disputed boolean,
     place bigint GENERATED ALWAYS AS IDENTITY
 );
+CREATE TABLE demo.knowledge (
+    key text PRIMARY KEY,
+    language text NOT NULL,
+    translation_of text,
+    category text NOT NULL,
+    product text,
+    is_public boolean NOT NULL,
+    title text NOT NULL,
+    keywords text,
+    body text NOT NULL
+);
 
 CREATE FUNCTION demo.draw(key text, sides int) RETURNS int LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN ('x' || left(md5(key), 7))::bit(28)::int % sides;
