@@ -22,6 +22,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "nodes/primnodes.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -75,6 +76,19 @@ typedef struct SiteAction
 	int			action;
 } SiteAction;
 
+/*
+ * A parameter is no constant: the variable of a PL/pgSQL function, for which
+ * the server keeps one call site as long as the transaction.
+ */
+static bool
+is_constant(FmgrInfo *function, int arg)
+{
+	Node	   *call = function->fn_expr;
+
+	return call != NULL && IsA(call, FuncExpr) && arg < list_length(((FuncExpr *) call)->args) &&
+		IsA(list_nth(((FuncExpr *) call)->args, arg), Const);
+}
+
 static int
 read_action_of(FunctionCallInfo fcinfo, int arg, int (*from_name) (const char *name, int len))
 {
@@ -88,7 +102,7 @@ read_action_of(FunctionCallInfo fcinfo, int arg, int (*from_name) (const char *n
 		return -1;
 	name = PG_GETARG_TEXT_PP(arg);
 	action = from_name(VARDATA_ANY(name), (int) VARSIZE_ANY_EXHDR(name));
-	if (fcinfo->flinfo != NULL && get_fn_expr_arg_stable(fcinfo->flinfo, arg))
+	if (fcinfo->flinfo != NULL && is_constant(fcinfo->flinfo, arg))
 	{
 		site = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(SiteAction));
 		site->action = action;
