@@ -125,4 +125,23 @@ SELECT is(pg_temp.comments('viewer', 'north: pump', 'csm_agent'), 'ERROR 42501',
 SELECT is(pg_temp.takes('viewer', 'north: pump', 'close', 'x', '{}', 'csm_agent'), 'ERROR 42501', 'B52 works on none');
 SELECT is(pg_temp.opens('viewer', 'by a viewer', format(', account_id => %s, requester_id => %s', small.a('north'), small.u('north contact')), 'csm_agent'), 'ERROR 42501', 'B52 opens none for a customer');
 SELECT is(pg_temp.does('viewer', format('WITH w AS (UPDATE csm.contacts SET login_enabled = false WHERE account_id = %s RETURNING 1) SELECT count(*) FROM w', small.a('north')), 'csm_agent'), '0', 'B52 changes nobody');
+
+-- B3, B10, B12, B13: what a person can be, and how often.
+SELECT lives_ok($$SELECT small.new_contact('south contact', 'umbrella', 'customer', false)$$, 'B3 a contact of two accounts, at home in one');
+SELECT throws_ok($$SELECT small.new_contact('south contact', 'initech', 'customer', true)$$, '23P01', NULL, 'B3 not at home in two');
+SELECT throws_ok($$SELECT small.new_contact('south contact', 'umbrella', 'case_reader', false)$$, '23P01', NULL, 'B3 nor twice in one');
+SELECT lives_ok($$INSERT INTO csm.consumers (tenant_id, user_id) SELECT small.tenant(), small.u(n) FROM unnest('{b2b agent,north contact,contributor}'::text[]) n$$, 'B10 agents, contacts, contributors become consumers as well');
+SELECT is(pg_temp.opens('b2b agent', 'my own television', '', 'csm_portal', 'consumer'), 'b2c for b2b agent', 'B10 an agent asks as a consumer');
+SELECT is(small.sees('b2b agent', 'my own television')::text || small.sees('b2b agent', 'my own television', 'csm_agent'), 'truetrue', 'B10 and sees it, wherever he looks');
+SELECT is(pg_temp.takes('b2b agent', 'my own television', 'take', NULL, '{}', 'csm_agent'), 'ERROR 42501', 'B10 but does not work on it');
+SELECT throws_ok($$INSERT INTO csm.household_members (tenant_id, household_id, user_id) VALUES (small.tenant(), small.h('family'), small.u('son'))$$, '23P01', NULL, 'B12 a member once at a time');
+SELECT lives_ok($$SELECT small.new_household('flat', 'stranger', 'stranger', 'son')$$, 'B12 of several households');
+SELECT is(small.sees('mother', 'son: phone'), true, 'B12 a current member');
+UPDATE csm.household_members SET valid_during = tstzrange(clock_timestamp() + interval '1 day', NULL) WHERE user_id = small.u('son') AND household_id = small.h('family');
+SELECT is(small.sees('mother', 'son: phone'), false, 'B12 who comes tomorrow is none today');
+UPDATE csm.household_members SET valid_during = tstzrange(NULL, clock_timestamp() + interval '1 day') WHERE user_id = small.u('son') AND household_id = small.h('family');
+SELECT is(small.sees('mother', 'son: phone'), true, 'B12 who leaves tomorrow is one today');
+SELECT is(small.sees('daughter', 'son: phone'), true, 'B13 a representative within the household');
+UPDATE csm.household_members SET valid_during = tstzrange(NULL, clock_timestamp()) WHERE user_id = small.u('daughter');
+SELECT is(small.sees('daughter', 'son: phone')::text || small.sees('guardian', 'ward: bill'), 'falsetrue', 'B13 until one of the two leaves it; without a household it stays');
 SELECT * FROM finish();
