@@ -26,7 +26,7 @@ ALTER TABLE csm.tenants ADD CONSTRAINT tenants_known_settings_check CHECK (
          AND (settings->'quotas') - '{cases_per_day,comments_per_day,attachments,products}'::text[] = '{}'
          AND NOT jsonb_path_exists(settings->'quotas', 'strict $.keyvalue().value ? (@ != null
              && (@.type() != "number" || @ < 0 || @ > 1000000 || @.floor() != @))')));
-COMMENT ON COLUMN csm.tenants.settings IS 'Settings of the tenant, a JSON object. csm reads event_notify (true: NOTIFY with each event; off by default, because it makes commits wait for one another), use_asset_contacts (true: plain contacts see only install-base items that they are linked to), seal_minutes (between two seals of the history; 60), max_attachments (of a case; 100) and max_attachment_bytes (of one content; 10485760), unless the case type says otherwise, and quotas (cases_per_day 10, comments_per_day 25, attachments 5, products 25; null: no limit), registration, assignable_roles and captcha (README)';
+COMMENT ON COLUMN csm.tenants.settings IS 'Settings of the tenant, a JSON object. csm reads event_notify (true: NOTIFY with each event; off by default, because it makes commits wait for one another), use_asset_contacts (true: plain contacts see only install-base items that they are linked to), seal_minutes (between two seals of the history; 60), max_attachments (of a case; 100) and max_attachment_bytes (of one content; 10485760), unless the case type says otherwise, and quotas (cases_per_day 10, comments_per_day 25, attachments 5, products 25; null: no limit), registration, assignable_roles, captcha, community and interactions (README)';
 
 CREATE FUNCTION csm_private.case_quota() RETURNS trigger
 AS 'MODULE_PATHNAME', 'csm_case_quota' LANGUAGE c;

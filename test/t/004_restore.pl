@@ -38,6 +38,23 @@ $node->safe_psql('postgres', q{
 	SELECT csm.view_article(min(id)) FROM csm.articles;
 	SELECT csm.attach_article(small.c('north: valve'), min(id), 'solution') FROM csm.articles;
 	SELECT csm.report_knowledge_gap(small.c('north: valve'), 'valves');
+	-- the community: a thread, and what happens to it
+	INSERT INTO csm.forums (tenant_id, key, title) VALUES (small.tenant(), 'pumps', 'Pumps');
+	INSERT INTO csm.forums (tenant_id, key, title, parent_id, inherits) SELECT tenant_id, 'valves', 'Valves', id, true FROM csm.forums;
+	INSERT INTO csm.community_profiles (tenant_id, user_id, forum_id, handle) SELECT tenant_id, small.u('son'), id, 'son' FROM csm.forums WHERE key = 'pumps';
+	INSERT INTO csm.questions (tenant_id, forum_id, author_id, title, body) SELECT tenant_id, id, small.u('son'), 'Why', 'does it leak?' FROM csm.forums WHERE key = 'pumps';
+	INSERT INTO csm.answers (tenant_id, question_id, author_id, body, accepted) SELECT tenant_id, id, small.u('mother'), 'It is old.', true FROM csm.questions;
+	INSERT INTO csm.post_comments (tenant_id, question_id, answer_id, author_id, body) SELECT tenant_id, question_id, id, small.u('son'), 'Ah.' FROM csm.answers;
+	INSERT INTO csm.votes (tenant_id, question_id, voter_id, value) SELECT tenant_id, id, small.u('mother'), 1 FROM csm.questions;
+	INSERT INTO csm.subscriptions (tenant_id, user_id, question_id) SELECT tenant_id, small.u('mother'), id FROM csm.questions;
+	INSERT INTO csm.post_versions (tenant_id, audience_id, answer_id, author_id, body) SELECT tenant_id, audience_id, id, author_id, 'It is new.' FROM csm.answers;
+	INSERT INTO csm.post_reports (tenant_id, audience_id, answer_id, reporter_id, reason) SELECT tenant_id, audience_id, id, small.u('son'), 'rude' FROM csm.answers;
+	INSERT INTO csm.moderation_acts (tenant_id, audience_id, forum_id, question_id, author_id, action, actor_id, reason)
+	SELECT tenant_id, audience_id, forum_id, id, author_id, 'lock', small.u('b2b agent'), 'quarrel' FROM csm.questions;
+	INSERT INTO csm.case_questions (tenant_id, case_id, question_id, relation) SELECT tenant_id, small.c('north: valve'), id, 'raised' FROM csm.questions;
+	INSERT INTO csm.interactions (tenant_id, branch, channel, subject) VALUES (small.tenant(), 'b2c', 'chat', 'hello');
+	INSERT INTO csm.interaction_entries (tenant_id, interaction_id, author_kind, author_name, body) SELECT tenant_id, id, 'bot', 'bot', 'hi' FROM csm.interactions;
+	INSERT INTO csm_private.interaction_tokens (tenant_id, interaction_id, token_hash, expires_at) SELECT tenant_id, id, sha256('visitor'), '2100-01-01' FROM csm.interactions;
 	INSERT INTO csm.case_internal (tenant_id, case_id, attributes) VALUES (small.tenant(), small.c('north: pump'), '{"cost": 12}');
 	INSERT INTO csm.case_side_fields (tenant_id, case_id, side, attributes) VALUES (small.tenant(), small.c('dispute: globex'), 'customer', '{"ref": "7"}');
 	INSERT INTO csm.case_parties (tenant_id, case_id, user_id) VALUES (small.tenant(), small.c('north: pump'), small.u('student'));
@@ -108,6 +125,10 @@ $node->safe_psql('postgres', q{
 	UPDATE csm.audience_grants SET denies = true;
 	UPDATE csm.articles SET search = 'other:1', state = 'retired', updated_at = '2001-01-01' WHERE language = 'de';
 	UPDATE csm.article_versions SET revision = 9, edited_at = '2001-01-01' WHERE version = 1;
+	UPDATE csm.audiences a SET within_id = NULL FROM csm.forums f WHERE f.key = 'valves' AND a.id = f.audience_id;
+	UPDATE csm.questions SET search = 'other:1', score = 7, is_public = true, author_name = 'Somebody';
+	UPDATE csm.answers SET is_public = true, thread_shown = false, score = 3;
+	UPDATE csm.post_comments SET author_name = 'Somebody';
 	-- rows that only functions and triggers write
 	INSERT INTO csm.identity_providers (tenant_id, name, issuer, audience) VALUES (small.tenant(), 'college', 'https://id.college.example', 'csm');
 	INSERT INTO csm.identity_provider_keys (tenant_id, provider_id, kid, jwk, algorithms)
