@@ -12,7 +12,7 @@ CREATE TABLE csm.notification_rules (
     CONSTRAINT notification_rules_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES csm.tenants (id),
     CONSTRAINT notification_rules_event_check CHECK (event ~ '^[a-z][a-z_]{0,39}$'),
     CONSTRAINT notification_rules_channel_check CHECK (channel ~ '^[a-z][a-z_]{0,39}$'),
-    CONSTRAINT notification_rules_recipients_check CHECK (recipients <@ '{requester,opener,partner_contact,customer_admin,party,counterparty,internal_contact,assignee,group,desk,account_team}'::text[])
+    CONSTRAINT notification_rules_recipients_check CHECK (recipients <@ '{requester,opener,partner_contact,customer_admin,approver,party,counterparty,internal_contact,assignee,group,desk,account_team}'::text[])
 );
 SELECT csm_private.adopt_table('csm.notification_rules');
 CREATE POLICY notification_rules_select ON csm.notification_rules FOR SELECT TO csm_portal, csm_agent
@@ -23,10 +23,10 @@ GRANT SELECT ON csm.notification_rules TO csm_portal, csm_agent, csm_admin;
 GRANT INSERT (event, channel, recipients, enabled), UPDATE (recipients, enabled), DELETE ON csm.notification_rules TO csm_admin;
 
 COMMENT ON TABLE csm.notification_rules IS 'Which events are told to whom, by which channel; R A11. An event without a row is told to nobody';
-COMMENT ON COLUMN csm.notification_rules.event IS 'Kind of event: as csm.events.kind, and submitted, info_requested, ruled, group_assigned (csm_private.notification_kinds())';
+COMMENT ON COLUMN csm.notification_rules.event IS 'Kind of event: as csm.events.kind, and submitted, approval_requested, declined, info_requested, ruled, group_assigned (csm_private.notification_kinds())';
 COMMENT ON COLUMN csm.notification_rules.channel IS 'Way by which it is told: portal (the inbox, read in place) or one that a sender process serves, such as email';
 COMMENT ON COLUMN csm.notification_rules.tenant_id IS 'Tenant of the row';
-COMMENT ON COLUMN csm.notification_rules.recipients IS 'Relations to the case: requester, opener, partner_contact, customer_admin, party, counterparty, internal_contact; of the desk assignee, group, desk (the assignee, else the group), account_team';
+COMMENT ON COLUMN csm.notification_rules.recipients IS 'Relations to the case: requester, opener, partner_contact, customer_admin, approver (who may decide for the account, but for requester and opener), party, counterparty, internal_contact; of the desk assignee, group, desk (the assignee, else the group), account_team';
 COMMENT ON COLUMN csm.notification_rules.enabled IS 'Whether it is told to those who say nothing in csm.notification_preferences; false: to those only who ask for it';
 COMMENT ON POLICY notification_rules_select ON csm.notification_rules IS 'Everyone who is signed in: what he may have a preference for';
 COMMENT ON POLICY notification_rules_write ON csm.notification_rules IS 'Administrators';
@@ -68,6 +68,8 @@ BEGIN ATOMIC
     FROM (VALUES
         ('opened', '{requester,opener,partner_contact,group}'::text[]),
         ('submitted', '{requester,counterparty,partner_contact,desk}'),
+        ('approval_requested', '{approver}'),
+        ('declined', '{requester,opener}'),
         ('commented', '{requester,opener,partner_contact,party,counterparty,internal_contact,desk}'),
         ('info_requested', '{requester,opener,partner_contact}'),
         ('resolved', '{requester,opener,partner_contact,party,counterparty,internal_contact}'),
@@ -97,6 +99,10 @@ BEGIN ATOMIC
         ('opened', 'de', 'Eröffnet: {{case.subject}}', 'ein Vorgang wurde für {{requester.name}} eröffnet.'),
         ('submitted', 'en', 'Submitted: {{case.subject}}', 'a case was submitted by {{requester.name}}.'),
         ('submitted', 'de', 'Eingereicht: {{case.subject}}', 'ein Vorgang wurde von {{requester.name}} eingereicht.'),
+        ('approval_requested', 'en', 'Please approve: {{case.subject}}', '{{requester.name}} asks for your approval.'),
+        ('approval_requested', 'de', 'Bitte freigeben: {{case.subject}}', '{{requester.name}} bittet um Ihre Freigabe.'),
+        ('declined', 'en', 'Not approved: {{case.subject}}', 'your request was not approved. Please see the comments on the case.'),
+        ('declined', 'de', 'Nicht freigegeben: {{case.subject}}', 'Ihre Anfrage wurde nicht freigegeben. Bitte lesen Sie die Kommentare am Vorgang.'),
         ('commented', 'en', 'Comment: {{case.subject}}', E'{{entry.author}} wrote:\n\n{{entry.body}}'),
         ('commented', 'de', 'Kommentar: {{case.subject}}', E'{{entry.author}} schrieb:\n\n{{entry.body}}'),
         ('info_requested', 'en', 'Your answer is needed: {{case.subject}}', 'we need something from you before we can go on. Please see the comments on the case.'),

@@ -255,7 +255,10 @@ BEGIN
             HINT = 'Leave them out for 30 days and 10,000 rows.';
     END IF;
     WITH handled AS (
-        SELECT t.id AS tenant_id, (SELECT min(s.position) FROM csm.event_subscribers s WHERE s.tenant_id = t.id) AS position
+        -- Notifications are made of events too, where csm.run_due() runs.
+        SELECT t.id AS tenant_id, least((SELECT min(s.position) FROM csm.event_subscribers s WHERE s.tenant_id = t.id),
+                                        (SELECT r.position FROM csm_private.notification_readers r
+                                         WHERE r.tenant_id = t.id AND r.read_at > clock_timestamp() - interval '1 day')) AS position
         FROM csm.tenants t WHERE everywhere OR t.id = mine
     ), old AS (
         SELECT o.id, o.tenant_id
@@ -273,7 +276,7 @@ BEGIN
     RETURN deleted;
 END $$;
 COMMENT ON FUNCTION csm.prune_events(interval, integer) IS
-'Deletes events older than keep that every subscriber of their tenant has acknowledged (all old ones where there is no subscriber), up to limit rows; returns how many. Administrators for their tenant, members of csm_owner without identity for all. Errors: 42501, 22023 negative keep or limit below 1';
+'Deletes events older than keep that every subscriber of their tenant has acknowledged, and of which notifications were made (all old ones where there is no subscriber and csm.run_due() was not called for a day), up to limit rows; returns how many. Administrators for their tenant, members of csm_owner without identity for all. Errors: 42501, 22023 negative keep or limit below 1';
 
 DO $$
 DECLARE

@@ -61,9 +61,11 @@ AS $$
 DECLARE
     token CONSTANT text := csm_private.derived_token('\x72'::bytea || int8send(case_id) || int8send(user_id));
 BEGIN
-    INSERT INTO csm_private.mail_tokens (tenant_id, token_hash, user_id, case_id)
-    SELECT c.tenant_id, csm_private.token_hash(token), mail_token.user_id, c.id FROM csm.cases c WHERE c.id = mail_token.case_id
-    ON CONFLICT ON CONSTRAINT mail_tokens_hash_key DO NOTHING;
+    IF NOT EXISTS (SELECT FROM csm_private.mail_tokens t WHERE t.token_hash = csm_private.token_hash(token)) THEN
+        INSERT INTO csm_private.mail_tokens (tenant_id, token_hash, user_id, case_id)
+        SELECT c.tenant_id, csm_private.token_hash(token), mail_token.user_id, c.id FROM csm.cases c WHERE c.id = mail_token.case_id
+        ON CONFLICT ON CONSTRAINT mail_tokens_hash_key DO NOTHING;
+    END IF;
     RETURN token;
 END $$;
 COMMENT ON FUNCTION csm_private.mail_token(bigint, bigint) IS
@@ -76,9 +78,11 @@ AS $$
 DECLARE
     token CONSTANT text := csm_private.derived_token('\x75'::bytea || int8send(user_id) || convert_to(event || '/' || channel, 'UTF8'));
 BEGIN
-    INSERT INTO csm_private.mail_tokens (tenant_id, token_hash, user_id, event, channel)
-    VALUES (unsubscribe_token.tenant_id, csm_private.token_hash(token), unsubscribe_token.user_id, unsubscribe_token.event, unsubscribe_token.channel)
-    ON CONFLICT ON CONSTRAINT mail_tokens_hash_key DO NOTHING;
+    IF NOT EXISTS (SELECT FROM csm_private.mail_tokens t WHERE t.token_hash = csm_private.token_hash(token)) THEN
+        INSERT INTO csm_private.mail_tokens (tenant_id, token_hash, user_id, event, channel)
+        VALUES (unsubscribe_token.tenant_id, csm_private.token_hash(token), unsubscribe_token.user_id, unsubscribe_token.event, unsubscribe_token.channel)
+        ON CONFLICT ON CONSTRAINT mail_tokens_hash_key DO NOTHING;
+    END IF;
     RETURN token;
 END $$;
 COMMENT ON FUNCTION csm_private.unsubscribe_token(bigint, bigint, text, text) IS

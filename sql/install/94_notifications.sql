@@ -162,11 +162,13 @@ BEGIN ATOMIC
         WHEN payload ->> 'action' = 'escalate' AND kind IN ('state_changed', 'reopened') THEN '{escalated}'
         WHEN payload ->> 'action' = 'rule' AND kind = 'resolved' THEN '{ruled}'
         WHEN kind = 'state_changed' AND payload ->> 'action' IN ('submit', 'approve') THEN '{submitted}'
+        WHEN kind = 'state_changed' AND payload ->> 'action' = 'request_approval' THEN '{approval_requested}'
+        WHEN kind = 'state_changed' AND payload ->> 'action' = 'decline' THEN '{declined}'
         WHEN kind = 'state_changed' AND payload ->> 'action' IN ('request_info', 'request_identity') THEN '{info_requested}'
         ELSE ARRAY[kind] END;
 END;
 COMMENT ON FUNCTION csm_private.notification_kinds(text, jsonb) IS
-'What an event is for csm.notification_rules, what says most first: assigned and group_assigned for what is new, submitted, info_requested, escalated and ruled by the action, else its kind';
+'What an event is for csm.notification_rules, what says most first: assigned and group_assigned for what is new, submitted, approval_requested, declined, info_requested, escalated and ruled by the action, else its kind';
 
 -- Of an account that is a party or the other company: those whose role lets
 -- them read its cases; where nobody's does, all its contacts (V8).
@@ -216,12 +218,13 @@ BEGIN ATOMIC
         SELECT 'partner_contact', 'customer', k.user_id
         FROM csm.contacts k WHERE k.id = c.partner_contact_id AND k.tenant_id = c.tenant_id
       UNION ALL
-        SELECT 'customer_admin', 'customer', k.user_id
-        FROM csm.contacts k
+        SELECT w.relation, 'customer', k.user_id
+        FROM csm.contacts k CROSS JOIN (VALUES ('customer_admin', 'contact_manage'), ('approver', 'case_decide')) w(relation, action)
         WHERE k.account_id = c.account_id AND k.tenant_id = c.tenant_id
           AND csm_private.is_valid(k.valid_during, statement_timestamp())
           AND EXISTS (SELECT FROM csm.role_permissions r
-                      WHERE r.role = k.role AND r.tenant_id = k.tenant_id AND r.action = 'contact_manage')
+                      WHERE r.role = k.role AND r.tenant_id = k.tenant_id AND r.action = w.action AND r.reach IN ('account', 'subtree'))
+          AND (w.relation <> 'approver' OR k.user_id NOT IN (c.requester_id, coalesce(c.opened_by, 0)))
       UNION ALL
         SELECT 'party', 'customer', coalesce(s.user_id, r.user_id)
         FROM csm.case_parties s
@@ -254,6 +257,7 @@ DECLARE
     reader csm_private.notification_readers;
     upto bigint;
     n integer;
+    tokens bigint;
 BEGIN
     SELECT * INTO reader FROM csm_private.notification_readers r WHERE r.tenant_id = tenant_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
@@ -265,23 +269,32 @@ BEGIN
           WHERE e.tenant_id = tenant_id AND e.position > reader.position ORDER BY e.position LIMIT at_most) x;
     IF n > 0 THEN
         -- He who did it is not told. What is one's own affair comes first where
-        -- an event is of two kinds.
-        INSERT INTO csm.notifications (tenant_id, user_id, case_id, event_id, kind, channel, audience, side, entry_id, state, sent_at)
-        SELECT DISTINCT ON (e.id, u.id, r.channel)
-               e.tenant_id, u.id, e.case_id, e.id, k.kind, r.channel, e.audience, e.side, (e.payload ->> 'entry_id')::bigint,
-               CASE r.channel WHEN 'portal' THEN 'sent' ELSE 'waiting' END, CASE r.channel WHEN 'portal' THEN clock_timestamp() END
-        FROM csm.events e
-        JOIN csm.cases c ON c.id = e.case_id AND c.tenant_id = e.tenant_id
-        CROSS JOIN LATERAL unnest(csm_private.notification_kinds(e.kind, e.payload)) WITH ORDINALITY k(kind, n)
-        JOIN csm.notification_rules r ON r.event = k.kind AND r.tenant_id = e.tenant_id
-        CROSS JOIN LATERAL csm_private.notification_recipients(c, e.audience, e.side, r.recipients) p(user_id)
-        JOIN csm.users u ON u.id = p.user_id AND u.tenant_id = e.tenant_id AND u.enabled
-        WHERE e.tenant_id = tenant_id AND e.position > reader.position AND e.position <= upto AND e.created_at >= reader.since
-          AND u.id IS DISTINCT FROM e.actor_id
-          AND (r.channel <> 'email' OR u.email IS NOT NULL)
-          AND coalesce(csm_private.wants_notification(u.id, u.tenant_id, k.kind, r.channel), r.enabled)
-        ORDER BY e.id, u.id, r.channel, k.n
-        ON CONFLICT ON CONSTRAINT notifications_once DO NOTHING;
+        -- an event is of two kinds. Tokens are made here, by one runner, and not
+        -- where messages are claimed: two senders would wait for one another.
+        WITH made AS (
+            INSERT INTO csm.notifications (tenant_id, user_id, case_id, event_id, kind, channel, audience, side, entry_id, state, sent_at)
+            SELECT DISTINCT ON (e.id, u.id, r.channel)
+                   e.tenant_id, u.id, e.case_id, e.id, k.kind, r.channel, e.audience, e.side, (e.payload ->> 'entry_id')::bigint,
+                   CASE r.channel WHEN 'portal' THEN 'sent' ELSE 'waiting' END, CASE r.channel WHEN 'portal' THEN clock_timestamp() END
+            FROM csm.events e
+            JOIN csm.cases c ON c.id = e.case_id AND c.tenant_id = e.tenant_id
+            CROSS JOIN LATERAL unnest(csm_private.notification_kinds(e.kind, e.payload)) WITH ORDINALITY k(kind, n)
+            JOIN csm.notification_rules r ON r.event = k.kind AND r.tenant_id = e.tenant_id
+            CROSS JOIN LATERAL csm_private.notification_recipients(c, e.audience, e.side, r.recipients) p(user_id)
+            JOIN csm.users u ON u.id = p.user_id AND u.tenant_id = e.tenant_id AND u.enabled
+            WHERE e.tenant_id = tenant_id AND e.position > reader.position AND e.position <= upto AND e.created_at >= reader.since
+              AND u.id IS DISTINCT FROM e.actor_id
+              AND (r.channel <> 'email' OR u.email IS NOT NULL)
+              AND coalesce(csm_private.wants_notification(u.id, u.tenant_id, k.kind, r.channel), r.enabled)
+            ORDER BY e.id, u.id, r.channel, k.n
+            ON CONFLICT ON CONSTRAINT notifications_once DO NOTHING
+            RETURNING *
+        )
+        SELECT (SELECT count(csm_private.mail_token(m.case_id, m.user_id))
+                FROM (SELECT DISTINCT x.case_id, x.user_id FROM made x WHERE x.state = 'waiting') m)
+             + (SELECT count(csm_private.unsubscribe_token(m.user_id, m.tenant_id, m.kind, m.channel))
+                FROM (SELECT DISTINCT x.user_id, x.tenant_id, x.kind, x.channel FROM made x WHERE x.state = 'waiting') m)
+        INTO tokens;
     END IF;
     UPDATE csm_private.notification_readers r SET position = coalesce(upto, r.position), read_at = clock_timestamp()
     WHERE r.tenant_id = tenant_id;

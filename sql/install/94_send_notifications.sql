@@ -145,6 +145,26 @@ END $$;
 COMMENT ON FUNCTION csm.acknowledge_notifications(bigint[], text) IS
 'Says that notifications were sent, or, with an error, that they could not be: then they come again after 1, 2, 4 … minutes, and are given up after ten attempts. Returns how many there were. Callers as csm.next_notifications(). Error 42501';
 
+CREATE FUNCTION csm.notification_status() RETURNS TABLE (channel text, state text, notifications bigint, oldest timestamptz)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    everywhere CONSTANT boolean := csm_private.acts_as_system();
+    mine CONSTANT bigint := csm.current_tenant_id();
+BEGIN
+    IF NOT everywhere AND csm.all_in(mine, 'internal', 'configure') IS NOT TRUE THEN
+        RAISE EXCEPTION 'how notifications are sent is for administrators' USING ERRCODE = '42501',
+            HINT = 'Everyone reads his own in csm.notifications.';
+    END IF;
+    RETURN QUERY
+        SELECT n.channel, n.state, count(*), min(n.created_at) FROM csm.notifications n
+        WHERE everywhere OR n.tenant_id = mine GROUP BY 1, 2 ORDER BY 1, 2;
+END $$;
+COMMENT ON FUNCTION csm.notification_status() IS
+'How many notifications of the tenant wait, were sent, withheld or given up, and the time of the oldest, by channel: whether the sender process keeps up. Administrators, the system; error 42501 for anybody else';
+
 -- The answer is the same whatever the token: who has none learns nothing.
 CREATE FUNCTION csm.unsubscribe(token text, everything boolean DEFAULT false) RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -186,6 +206,7 @@ BEGIN
         'csm_private.message_for(csm.notifications, csm.users)',
         'csm.next_notifications(text, integer, interval)',
         'csm.acknowledge_notifications(bigint[], text)',
+        'csm.notification_status()',
         'csm.unsubscribe(text, boolean)']::regprocedure[]
     LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO csm_owner', f);
@@ -194,4 +215,5 @@ BEGIN
 END $$;
 GRANT EXECUTE ON FUNCTION csm.next_notifications(text, integer, interval), csm.acknowledge_notifications(bigint[], text)
     TO csm_portal, csm_agent, csm_admin;
+GRANT EXECUTE ON FUNCTION csm.notification_status() TO csm_admin;
 GRANT EXECUTE ON FUNCTION csm.unsubscribe(text, boolean) TO csm_guest, csm_portal, csm_agent, csm_admin;

@@ -195,7 +195,7 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.verify_interaction(bigint,text,text,bigint,bigint)'),
                        ('csm_private.interaction_for_case(bigint)'), ('csm_private.link_interaction(csm.cases,bigint)'),
                        ('csm.next_mail(integer,interval)'), ('csm.acknowledge_mail(bigint[])'),
-                       ('csm.next_notifications(text,integer,interval)'), ('csm.acknowledge_notifications(bigint[],text)'), ('csm.unsubscribe(text,boolean)'),
+                       ('csm.next_notifications(text,integer,interval)'), ('csm.acknowledge_notifications(bigint[],text)'), ('csm.unsubscribe(text,boolean)'), ('csm.notification_status()'),
                        ('csm.mark_read(bigint[])'), ('csm_private.notification_template(text,text)')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
 
 -- Privileges

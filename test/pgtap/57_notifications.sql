@@ -159,9 +159,28 @@ SELECT matches((SELECT body FROM got WHERE kind = 'resolved'), 'New seal\.', 'A1
 SELECT pg_temp.from_scratch();
 SELECT csm_private.emit(small.tenant(), small.c('north: with paragon'), 'escalated');
 SELECT csm_private.emit(small.tenant(), small.c('north: with paragon'), 'unheard_of');
+SELECT is(csm.prune_events('0') > 0, true, 'D5 (old events are pruned)');
+SELECT is((SELECT string_agg(kind, ' ' ORDER BY id) FROM csm.events WHERE tenant_id = small.tenant()), 'escalated unheard_of', 'D5 but not what nobody was told of yet');
 SELECT pg_temp.time_passes();
 SELECT is(pg_temp.told('north: with paragon', 'escalated') IS NOT NULL, true, 'A11 escalated');
 SELECT is((SELECT count(*) FROM csm.notifications WHERE kind = 'unheard_of'), 0::bigint, 'A11 an event without a rule is told to nobody');
+
+-- B49: an approval by the customer.
+SELECT pg_temp.from_scratch();
+SELECT pg_temp.does('north contact', $$SELECT id FROM csm.open_case('spare parts', case_type => 'order')$$) AS parts \gset
+INSERT INTO small.named VALUES ('case', 'spare parts', :parts);
+SELECT is(pg_temp.does('north contact', format('SELECT state FROM csm.act(%s, ''request_approval'')', :parts)), 'awaiting_approval', 'B49 (approval is asked for)');
+SELECT pg_temp.time_passes();
+SELECT is(pg_temp.told('spare parts', 'approval_requested'), 'north admin, north manager', 'B49 who may approve is told');
+SELECT is(pg_temp.fetch(), (SELECT count(*) FROM csm.notifications WHERE channel = 'email'), 'B49 and sees what is asked');
+SELECT matches((SELECT min(body) FROM got WHERE kind = 'approval_requested'), 'north contact asks for your approval', 'B49 by whom');
+SELECT is(pg_temp.does('north manager', format('SELECT state FROM csm.act(%s, ''decline'', ''Too dear.'')', :parts)), 'draft', 'B49 (declined)');
+SELECT pg_temp.time_passes();
+SELECT is(pg_temp.told('spare parts', 'declined'), 'north contact', 'B49 who asked is told of a refusal');
+SELECT is(pg_temp.does('north contact', format('SELECT state FROM csm.act(%s, ''request_approval'')', :parts)), 'awaiting_approval', 'B49 (asked again)');
+SELECT is(pg_temp.does('north admin', format('SELECT state FROM csm.act(%s, ''approve'')', :parts)), 'new', 'B49 (approved)');
+SELECT pg_temp.time_passes();
+SELECT is(pg_temp.told('spare parts', 'submitted'), 'north contact', 'B49 and of an approval');
 
 -- Disputes: what one side may know.
 SELECT pg_temp.from_scratch();
@@ -216,13 +235,13 @@ SELECT matches((SELECT body FROM got WHERE user_id = small.u('north contact')), 
 SELECT is((SELECT row(message_id = format('<%s.%s@mail.small.example>', reply_token, id), thread_id, reply_to, list_unsubscribe)::text FROM got WHERE user_id = small.u('north contact')),
           (SELECT row(true, '<' || r || '@mail.small.example>', 'reply+' || r || '@mail.small.example', format('<https://small.example/u?t=%s>, <mailto:unsubscribe+%s@mail.small.example>', u, u))::text
            FROM (SELECT reply_token, unsubscribe_token FROM got WHERE user_id = small.u('north contact')) t(r, u)), 'A11 header values');
-SELECT is((SELECT t::text FROM got, csm_private.mail_token_target(reply_to) t WHERE got.user_id = small.u('north contact')), row(small.tenant(), small.c('north: with paragon'), small.u('north contact'))::text, 'B49 an answer is recognised by its address');
-SELECT is((SELECT t::text FROM got, csm_private.mail_token_target('<x@y> ' || upper(message_id)) t WHERE got.user_id = small.u('north contact')), row(small.tenant(), small.c('north: with paragon'), small.u('north contact'))::text, 'B49 and by what it refers to');
-SELECT is((SELECT t.user_id FROM got, csm_private.mail_token_target(unsubscribe_token) t WHERE got.user_id = small.u('north contact')), NULL, 'B49 deny: the other token answers nothing');
-SELECT is((SELECT t.user_id FROM csm_private.mail_token_target(repeat('0', 40) || ' ' || repeat('f', 41)) t), NULL, 'B49 deny: nor does a guess');
-SELECT isnt((SELECT csm_private.mail_token(small.c('north: with paragon'), small.u('north contact'))), (SELECT csm_private.mail_token(small.c('north: with paragon'), small.u('north manager'))), 'B49 a token is one person''s');
-SELECT isnt((SELECT csm_private.mail_token(small.c('north: with paragon'), small.u('north contact'))), (SELECT csm_private.mail_token(small.c('north: pump'), small.u('north contact'))), 'B49 and one case''s');
-SELECT is((SELECT count(*) FROM csm_private.mail_tokens t, got WHERE t::text LIKE '%' || got.reply_token || '%' OR t::text LIKE '%' || got.unsubscribe_token || '%'), 0::bigint, 'B49 no token is stored in clear');
+SELECT is((SELECT t::text FROM got, csm_private.mail_token_target(reply_to) t WHERE got.user_id = small.u('north contact')), row(small.tenant(), small.c('north: with paragon'), small.u('north contact'))::text, 'T18 an answer is recognised by its address');
+SELECT is((SELECT t::text FROM got, csm_private.mail_token_target('<x@y> ' || upper(message_id)) t WHERE got.user_id = small.u('north contact')), row(small.tenant(), small.c('north: with paragon'), small.u('north contact'))::text, 'T18 and by what it refers to');
+SELECT is((SELECT t.user_id FROM got, csm_private.mail_token_target(unsubscribe_token) t WHERE got.user_id = small.u('north contact')), NULL, 'T18 deny: the other token answers nothing');
+SELECT is((SELECT t.user_id FROM csm_private.mail_token_target(repeat('0', 40) || ' ' || repeat('f', 41)) t), NULL, 'T18 deny: nor does a guess');
+SELECT isnt((SELECT csm_private.mail_token(small.c('north: with paragon'), small.u('north contact'))), (SELECT csm_private.mail_token(small.c('north: with paragon'), small.u('north manager'))), 'T18 a token is one person''s');
+SELECT isnt((SELECT csm_private.mail_token(small.c('north: with paragon'), small.u('north contact'))), (SELECT csm_private.mail_token(small.c('north: pump'), small.u('north contact'))), 'T18 and one case''s');
+SELECT is((SELECT count(*) FROM csm_private.mail_tokens t, got WHERE t::text LIKE '%' || got.reply_token || '%' OR t::text LIKE '%' || got.unsubscribe_token || '%'), 0::bigint, 'T18 no token is stored in clear');
 
 -- Claim, acknowledge, fail.
 SELECT is(pg_temp.fetch(), 0::bigint, 'A11 what is claimed is not handed out again');
@@ -247,12 +266,16 @@ SELECT throws_ok(c, '22023', NULL, 'A11 ' || c) FROM unnest(ARRAY['SELECT csm.ne
 
 -- Who sends.
 SELECT is(pg_temp.does(p, 'SELECT count(*) FROM csm.next_notifications()', r) || pg_temp.does(p, 'SELECT csm.acknowledge_notifications(''{1}'')', r), 'ERROR 42501ERROR 42501', format('B58 %s fetches nothing', p))
-FROM (VALUES ('north contact', 'csm_portal'), ('b2b agent', 'csm_agent'), ('admin', 'csm_admin')) x(p, r) JOIN small.named n ON n.kind = 'user' AND n.name = p;
+FROM (VALUES ('north contact', 'csm_portal'), ('b2b agent', 'csm_agent'), ('desk admin', 'csm_admin')) x(p, r);
 SELECT csm.allow_mail_sender(small.u('stranger'));
 UPDATE csm.notifications SET state = 'waiting', attempts = 0, claimed_until = NULL, sent_at = NULL WHERE channel = 'email';
 SELECT is(pg_temp.does('stranger', 'SELECT count(*) FROM csm.next_notifications()') <> '0', true, 'B58 allow: the person of the sender does');
 SELECT is(pg_temp.does('stranger', format('SELECT csm.acknowledge_notifications(ARRAY[%s])', (SELECT string_agg(id::text, ',') FROM csm.notifications WHERE channel = 'email' AND state = 'waiting'))) <> '0', true, 'B58 allow: and acknowledges');
 SELECT csm.allow_mail_sender(small.u('stranger'), false);
+
+SELECT is(pg_temp.does(p, 'SELECT count(*) FROM csm.notification_status()', r), 'ERROR 42501', format('V14 how sending goes is not for %s', p)) FROM (VALUES ('north contact', 'csm_portal'), ('b2b agent', 'csm_agent'), ('b2b agent', 'csm_admin')) x(p, r);
+SELECT is(pg_temp.does('desk admin', $$SELECT string_agg(concat_ws(' ', channel, state, notifications), ', ') FROM csm.notification_status()$$, 'csm_admin'),
+          (SELECT string_agg(x, ', ' ORDER BY x COLLATE "C") FROM (SELECT concat_ws(' ', channel, state, count(*)) AS x FROM csm.notifications GROUP BY channel, state) y), 'V14 allow: an administrator counts');
 
 -- The identity of the caller is what it was.
 SELECT is(csm.current_user_id(), NULL, 'V14 the sender is nobody afterwards, as before');
@@ -302,6 +325,38 @@ SELECT tenant_id, user_id, case_id, -2, 'commented', 'email', 'shared' FROM csm.
 SELECT csm.allow_mail_sender((SELECT id FROM csm.users WHERE email = 'admin@foreign.example'));
 SELECT is(small.run((SELECT id FROM csm.users WHERE email = 'admin@foreign.example'), 'csm_portal', 'SELECT count(*) FROM csm.next_notifications()'), '0', 'V13 a sender of another tenant fetches none');
 SELECT is(small.run((SELECT id FROM csm.users WHERE email = 'admin@foreign.example'), 'csm_portal', format('SELECT csm.acknowledge_notifications(ARRAY[%s])', (SELECT string_agg(id::text, ',') FROM csm.notifications))), '0', 'V13 nor acknowledges any');
+
+-- Against the slow definition: every person is to be told of every case, by mail and in the portal.
+DELETE FROM csm.notifications;
+INSERT INTO csm.notifications (tenant_id, user_id, case_id, event_id, kind, channel, audience, side, state, sent_at)
+SELECT small.tenant(), u.id, c.id, c.id * 10 + a.n, 'commented', w.channel, a.audience, a.side, w.state, CASE w.state WHEN 'sent' THEN now() END
+FROM small.named u, small.named c,
+     (VALUES (1, 'shared', NULL), (2, 'internal', NULL), (3, 'private', 'customer'), (4, 'private', 'counterparty')) a(n, audience, side),
+     (VALUES ('email', 'waiting'), ('portal', 'sent')) w(channel, state)
+WHERE u.kind = 'user' AND c.kind = 'case' AND c.id % 9 = 3;
+DO $$
+BEGIN
+    LOOP
+        PERFORM FROM csm.next_notifications("limit" => 1000);
+        EXIT WHEN NOT EXISTS (SELECT FROM csm.notifications WHERE state = 'waiting' AND attempts = 0);
+    END LOOP;
+END $$;
+CREATE TEMP TABLE seen AS
+SELECT u.id AS user_id, x.v::bigint AS notification_id
+FROM small.named u, csm_private.role_of_person(u.id, small.tenant()) r(role),
+     regexp_split_to_table(small.run(u.id, r.role, 'SELECT string_agg(id::text, '','') FROM csm.notifications WHERE channel = ''portal'''), ',') x(v)
+WHERE u.kind = 'user';
+-- what csm.explain_access() is made of; which side somebody is on it does not say
+CREATE TEMP TABLE due AS
+SELECT n.*, (SELECT bool_or('case_read' = ANY (r.actions)) AND (n.audience = 'shared' OR bool_or('case_work' = ANY (r.actions)))
+             FROM csm_private.access_reasons(n.tenant_id, n.user_id, n.case_id, NULL, clock_timestamp()) r) AS granted
+FROM csm.notifications n;
+SELECT is((SELECT count(*) FROM due WHERE channel = 'email' AND audience <> 'private' AND (state = 'waiting') <> coalesce(granted, false)), 0::bigint, 'V10 what is sent is what csm.explain_access() grants');
+SELECT is((SELECT count(*) FROM due WHERE channel = 'portal' AND audience <> 'private' AND id IN (SELECT notification_id FROM seen) <> coalesce(granted, false)), 0::bigint, 'V14 what stands in the inbox too');
+SELECT is((SELECT count(*) FROM due m JOIN due p USING (user_id, case_id, event_id) WHERE m.channel = 'email' AND p.channel = 'portal' AND (m.state = 'waiting') <> (p.id IN (SELECT notification_id FROM seen))), 0::bigint, 'V10 sent is what is read, of one side''s too');
+SELECT is((SELECT count(*) FROM due d JOIN due s USING (user_id, case_id, channel) WHERE d.audience = 'private' AND s.audience = 'shared' AND d.state = 'waiting' AND s.state <> 'waiting'), 0::bigint, 'V10 nothing of one side goes to who does not see the case');
+SELECT is((SELECT count(*) FROM seen s JOIN csm.notifications n ON n.id = s.notification_id WHERE n.user_id <> s.user_id), 0::bigint, 'V14 everyone reads his own alone');
+SELECT cmp_ok((SELECT count(*) FROM due WHERE channel = 'email' AND state = v), '>', 100::bigint, 'V10 and ' || v || ' are many') FROM unnest('{waiting,withheld}'::text[]) v;
 
 -- Merged, erased, old.
 SELECT pg_temp.from_scratch();
