@@ -96,7 +96,13 @@ BEGIN
             WHERE o.id = ANY (claimed) AND o.state = 'waiting' ORDER BY o.id
         LOOP
             n := of.notification;
-            message := csm_private.message_for(n, of.person);
+            -- One that cannot be put together must not hold up the others.
+            BEGIN
+                message := csm_private.message_for(n, of.person);
+            EXCEPTION WHEN OTHERS THEN
+                UPDATE csm.notifications o SET error = 'could not be put together: ' || SQLSTATE WHERE o.id = n.id AND o.tenant_id = n.tenant_id;
+                CONTINUE;
+            END;
             IF message IS NULL THEN
                 UPDATE csm.notifications o SET state = 'withheld', claimed_until = NULL WHERE o.id = n.id AND o.tenant_id = n.tenant_id;
                 CONTINUE;
@@ -110,7 +116,9 @@ BEGIN
             kind := n.kind;
             language := message ->> 'language';
             subject := message ->> 'subject';
-            body := message ->> 'body';
+            -- Where answers come back, above the line from which on they are cut.
+            body := concat(CASE WHEN n.channel = 'email' AND of.settings -> 'notifications' ? 'domain'
+                                THEN nullif(csm_private.mail_setting(n.tenant_id, 'marker'), '') || E'\n\n' END, message ->> 'body');
             attempts := n.attempts;
             created_at := n.created_at;
             SELECT h.reply_token, h.message_id, h.thread_id, h.reply_to, h.unsubscribe_token, h.list_unsubscribe

@@ -232,6 +232,7 @@ SELECT pg_temp.time_passes(), pg_temp.fetch();
 SELECT is((SELECT subject ~ '[[:cntrl:]\u0080-\u009f\u2028]' FROM got WHERE user_id = small.u('north contact')), false, 'A11 a subject is one line, whatever was typed');
 SELECT matches((SELECT subject FROM got WHERE user_id = small.u('north contact')), 'x Bcc: all@evil\.example \{\{case\.number\}\} \{\{me\.name\}\}$', 'A11 and what was typed is not filled in again');
 SELECT matches((SELECT body FROM got WHERE user_id = small.u('north contact')), 'Look: \{\{case\.subject\}\}', 'A11 nor in the text');
+SELECT matches((SELECT body FROM got WHERE user_id = small.u('north contact')), '^-- Please write above this line --\n\nHello', 'T18 an answer is written above a line, where it comes back');
 SELECT is((SELECT row(message_id = format('<%s.%s@mail.small.example>', reply_token, id), thread_id, reply_to, list_unsubscribe)::text FROM got WHERE user_id = small.u('north contact')),
           (SELECT row(true, '<' || r || '@mail.small.example>', 'reply+' || r || '@mail.small.example', format('<https://small.example/u?t=%s>, <mailto:unsubscribe+%s@mail.small.example>', u, u))::text
            FROM (SELECT reply_token, unsubscribe_token FROM got WHERE user_id = small.u('north contact')) t(r, u)), 'A11 header values');
@@ -242,6 +243,23 @@ SELECT is((SELECT t.user_id FROM csm_private.mail_token_target(repeat('0', 40) |
 SELECT isnt((SELECT csm_private.mail_token(small.c('north: with paragon'), small.u('north contact'))), (SELECT csm_private.mail_token(small.c('north: with paragon'), small.u('north manager'))), 'T18 a token is one person''s');
 SELECT isnt((SELECT csm_private.mail_token(small.c('north: with paragon'), small.u('north contact'))), (SELECT csm_private.mail_token(small.c('north: pump'), small.u('north contact'))), 'T18 and one case''s');
 SELECT is((SELECT count(*) FROM csm_private.mail_tokens t, got WHERE t::text LIKE '%' || got.reply_token || '%' OR t::text LIKE '%' || got.unsubscribe_token || '%'), 0::bigint, 'T18 no token is stored in clear');
+
+-- One that cannot be put together does not hold up the others.
+UPDATE csm.cases SET assigned_to = small.u('b2b agent') WHERE id = small.c('north: with paragon');
+SELECT pg_temp.from_scratch();
+SELECT csm_private.emit(small.tenant(), small.c('north: with paragon'), 'commented');
+SELECT pg_temp.time_passes();
+SELECT is((SELECT count(*) FROM csm.notifications WHERE channel = 'email'), 2::bigint, 'A11 (two recipients)');
+SELECT small.u('north contact') AS victim \gset
+BEGIN;
+CREATE POLICY tap_breaks ON csm.notifications AS RESTRICTIVE FOR SELECT TO csm_portal USING (user_id <> :victim OR 1 / (id - id) = 1);
+SELECT is(pg_temp.fetch(), (SELECT count(*) - 1 FROM csm.notifications WHERE channel = 'email'), 'A11 the others are handed out');
+SELECT is((SELECT state || ' ' || error FROM csm.notifications WHERE channel = 'email' AND user_id = small.u('north contact')), 'waiting could not be put together: 22012', 'A11 it is tried again');
+ROLLBACK;
+SELECT is(pg_temp.fetch(), (SELECT count(*) FROM csm.notifications WHERE channel = 'email'), 'A11 allow: when nothing breaks, all');
+SELECT pg_temp.from_scratch();
+SELECT isnt(pg_temp.says('b2b agent', 'north: with paragon', 'Once more.', 'shared', 'csm_agent'), 'ERROR 42501', 'A11 (a comment)');
+SELECT pg_temp.time_passes(), pg_temp.fetch();
 
 -- Claim, acknowledge, fail.
 SELECT is(pg_temp.fetch(), 0::bigint, 'A11 what is claimed is not handed out again');
@@ -271,6 +289,7 @@ SELECT csm.allow_mail_sender(small.u('stranger'));
 UPDATE csm.notifications SET state = 'waiting', attempts = 0, claimed_until = NULL, sent_at = NULL WHERE channel = 'email';
 SELECT is(pg_temp.does('stranger', 'SELECT count(*) FROM csm.next_notifications()') <> '0', true, 'B58 allow: the person of the sender does');
 SELECT is(pg_temp.does('stranger', format('SELECT csm.acknowledge_notifications(ARRAY[%s])', (SELECT string_agg(id::text, ',') FROM csm.notifications WHERE channel = 'email' AND state = 'waiting'))) <> '0', true, 'B58 allow: and acknowledges');
+SELECT is(pg_temp.does('stranger', 'WITH n AS MATERIALIZED (SELECT count(*) AS n FROM csm.next_notifications(lease => ''1 s'')) SELECT csm.current_user_id() = ' || small.u('stranger') || ' FROM n'), 'true', 'V14 and is himself afterwards');
 SELECT csm.allow_mail_sender(small.u('stranger'), false);
 
 SELECT is(pg_temp.does(p, 'SELECT count(*) FROM csm.notification_status()', r), 'ERROR 42501', format('V14 how sending goes is not for %s', p)) FROM (VALUES ('north contact', 'csm_portal'), ('b2b agent', 'csm_agent'), ('b2b agent', 'csm_admin')) x(p, r);
@@ -356,7 +375,7 @@ SELECT is((SELECT count(*) FROM due WHERE channel = 'portal' AND audience <> 'pr
 SELECT is((SELECT count(*) FROM due m JOIN due p USING (user_id, case_id, event_id) WHERE m.channel = 'email' AND p.channel = 'portal' AND (m.state = 'waiting') <> (p.id IN (SELECT notification_id FROM seen))), 0::bigint, 'V10 sent is what is read, of one side''s too');
 SELECT is((SELECT count(*) FROM due d JOIN due s USING (user_id, case_id, channel) WHERE d.audience = 'private' AND s.audience = 'shared' AND d.state = 'waiting' AND s.state <> 'waiting'), 0::bigint, 'V10 nothing of one side goes to who does not see the case');
 SELECT is((SELECT count(*) FROM seen s JOIN csm.notifications n ON n.id = s.notification_id WHERE n.user_id <> s.user_id), 0::bigint, 'V14 everyone reads his own alone');
-SELECT cmp_ok((SELECT count(*) FROM due WHERE channel = 'email' AND state = v), '>', 100::bigint, 'V10 and ' || v || ' are many') FROM unnest('{waiting,withheld}'::text[]) v;
+SELECT cmp_ok((SELECT count(*) FROM due WHERE channel = 'email' AND state = v), '>', 40::bigint, 'V10 and ' || v || ' are many') FROM unnest('{waiting,withheld}'::text[]) v;
 
 -- Merged, erased, old.
 SELECT pg_temp.from_scratch();
