@@ -68,31 +68,29 @@ release_token(void *arg)
 	token->jws = NULL;
 }
 
+/* By table: letters and digits come in no order that a branch could foresee. */
+static const bool in_base64url[256] = {
+	['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['0' ... '9'] = true, ['-'] = true, ['_'] = true
+};
+
 /* Three parts of base64url without padding, each of a length that can occur. */
 static bool
 well_formed(const char *compact, size_t length)
 {
-	int			parts = 1;
-	size_t		in_part = 0;
+	const char *end = compact + length;
 
-	for (size_t i = 0; i < length; i++)
+	for (int part = 1; part <= 3; part++)
 	{
-		char		c = compact[i];
+		const char *start = compact;
 
-		if (c == '.')
-		{
-			if (in_part == 0 || in_part % 4 == 1)
-				return false;
-			parts++;
-			in_part = 0;
-		}
-		else if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-				 (c >= '0' && c <= '9') || c == '-' || c == '_')
-			in_part++;
-		else
+		while (compact < end && in_base64url[(unsigned char) *compact])
+			compact++;
+		if (compact == start || (compact - start) % 4 == 1)
+			return false;
+		if (part < 3 && (compact == end || *compact++ != '.'))
 			return false;
 	}
-	return parts == 3 && in_part > 0 && in_part % 4 != 1;
+	return compact == end;
 }
 
 /* Text of another encoding than the server's would have to be converted, which may raise an error. */
