@@ -106,6 +106,7 @@ CREATE TABLE csm.answers (
 CREATE INDEX answers_question_idx ON csm.answers (question_id, created_at);
 CREATE UNIQUE INDEX answers_accepted_key ON csm.answers (question_id) WHERE accepted;
 CREATE INDEX answers_author_idx ON csm.answers (author_id);
+CREATE INDEX answers_audience_idx ON csm.answers (audience_id, created_at);
 CREATE INDEX answers_held_idx ON csm.answers (audience_id) WHERE state = 'held';
 SELECT csm_private.adopt_table('csm.answers');
 
@@ -136,6 +137,7 @@ CREATE TABLE csm.post_comments (
 CREATE INDEX post_comments_question_idx ON csm.post_comments (question_id, created_at);
 CREATE INDEX post_comments_answer_idx ON csm.post_comments (answer_id) WHERE answer_id IS NOT NULL;
 CREATE INDEX post_comments_author_idx ON csm.post_comments (author_id);
+CREATE INDEX post_comments_audience_idx ON csm.post_comments (audience_id, created_at);
 CREATE INDEX post_comments_held_idx ON csm.post_comments (audience_id) WHERE state = 'held';
 SELECT csm_private.adopt_table('csm.post_comments');
 

@@ -21,6 +21,7 @@ CREATE TABLE csm.post_versions (
     CONSTRAINT post_versions_replaced_by_fkey FOREIGN KEY (replaced_by, tenant_id) REFERENCES csm.users (id, tenant_id),
     CONSTRAINT post_versions_one_post CHECK (num_nonnulls(question_id, answer_id, comment_id) = 1)
 );
+CREATE INDEX post_versions_audience_idx ON csm.post_versions (audience_id);
 CREATE INDEX post_versions_question_idx ON csm.post_versions (question_id) WHERE question_id IS NOT NULL;
 CREATE INDEX post_versions_answer_idx ON csm.post_versions (answer_id) WHERE answer_id IS NOT NULL;
 CREATE INDEX post_versions_comment_idx ON csm.post_versions (comment_id) WHERE comment_id IS NOT NULL;
@@ -52,7 +53,7 @@ CREATE TABLE csm.post_reports (
 CREATE UNIQUE INDEX post_reports_question_key ON csm.post_reports (question_id, reporter_id) WHERE closed_at IS NULL;
 CREATE UNIQUE INDEX post_reports_answer_key ON csm.post_reports (answer_id, reporter_id) WHERE closed_at IS NULL;
 CREATE UNIQUE INDEX post_reports_comment_key ON csm.post_reports (comment_id, reporter_id) WHERE closed_at IS NULL;
-CREATE INDEX post_reports_open_idx ON csm.post_reports (audience_id) WHERE closed_at IS NULL;
+CREATE INDEX post_reports_audience_idx ON csm.post_reports (audience_id, closed_at);
 SELECT csm_private.adopt_table('csm.post_reports');
 
 -- An act belongs to the forum in which it was done, wherever the post is now.
@@ -264,13 +265,16 @@ BEGIN ATOMIC
     FROM csm_private.posts p
     WHERE p.state = 'held' AND csm.audience_allows(p.audience_id, 'moderate')
   UNION ALL
-    SELECT p.kind, p.id, p.question_id, p.forum_id, 'reported', r.n, r.since, p.title, p.body
-    FROM (SELECT CASE WHEN x.question_id IS NOT NULL THEN 'question' WHEN x.answer_id IS NOT NULL THEN 'answer' ELSE 'comment' END AS kind,
-                 coalesce(x.question_id, x.answer_id, x.comment_id) AS id, count(*) AS n, min(x.created_at) AS since
+    SELECT CASE WHEN r.question_id IS NOT NULL THEN 'question' WHEN r.answer_id IS NOT NULL THEN 'answer' ELSE 'comment' END,
+           coalesce(r.question_id, r.answer_id, r.comment_id), q.id, q.forum_id, 'reported', r.n, r.since,
+           CASE WHEN r.question_id IS NOT NULL THEN q.title END, coalesce(c.body, a.body, q.body)
+    FROM (SELECT x.question_id, x.answer_id, x.comment_id, count(*) AS n, min(x.created_at) AS since
           FROM csm.post_reports x
           WHERE x.closed_at IS NULL AND csm.audience_allows(x.audience_id, 'moderate')
-          GROUP BY 1, 2) r
-    JOIN csm_private.posts p ON p.kind = r.kind AND p.id = r.id
+          GROUP BY 1, 2, 3) r
+    LEFT JOIN csm.answers a ON a.id = r.answer_id
+    LEFT JOIN csm.post_comments c ON c.id = r.comment_id
+    JOIN csm.questions q ON q.id = coalesce(r.question_id, a.question_id, c.question_id)
     ORDER BY 7, 1, 2;
 END;
 COMMENT ON FUNCTION csm.moderation_queue() IS

@@ -49,7 +49,7 @@ CREATE TABLE csm.interactions (
     CONSTRAINT interactions_text_check CHECK (length(subject) BETWEEN 1 AND 400 AND length(language) <= 63)
 );
 CREATE INDEX interactions_newest_idx ON csm.interactions (tenant_id, opened_at DESC, id DESC);
-CREATE INDEX interactions_requester_idx ON csm.interactions (requester_id, opened_at) WHERE requester_id IS NOT NULL;
+CREATE INDEX interactions_requester_idx ON csm.interactions (requester_id, opened_at);
 CREATE INDEX interactions_account_idx ON csm.interactions (account_id, opened_at) WHERE account_id IS NOT NULL;
 CREATE INDEX interactions_case_idx ON csm.interactions (case_id) WHERE case_id IS NOT NULL;
 CREATE INDEX interactions_waiting_idx ON csm.interactions (tenant_id, opened_at) WHERE assigned_to IS NULL AND state IN ('new', 'active');

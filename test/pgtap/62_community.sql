@@ -375,6 +375,35 @@ SELECT is((SELECT concat_ws(' ', author_id = small.u('b2b agent'), by_staff, aut
 SELECT is(pg_temp.try(v.who, v.role_name, $$SELECT concat_ws(' ', (SELECT count(*) FROM csm.questions WHERE title = 'A pump rattles'), (SELECT count(*) FROM csm.case_questions WHERE relation = 'published'))$$), v.outcome, format('A6 the question and the link, for %s', v.who))
 FROM (VALUES ('student', 'csm_portal', '1 0'), ('north contact', 'csm_portal', '1 1'), ('b2b agent', 'csm_agent', '1 1'), ('holding manager', 'csm_portal', '0 1'), ('north reader', 'csm_portal', '0 1')) v(who, role_name, outcome);
 
+-- ---- plans ----
+-- What a person sees is found through the audiences that he may read, under every role, among many that he does not.
+INSERT INTO csm.forums (tenant_id, key, title) VALUES (small.tenant(), 'elsewhere', 'Elsewhere');
+SET session_replication_role = replica;
+INSERT INTO csm.questions (tenant_id, forum_id, audience_id, is_public, author_id, author_name, title, body)
+SELECT tenant_id, id, audience_id, false, small.u('son'), 'x', 'x', 'x' FROM csm.forums, generate_series(1, 6000) i WHERE key = 'elsewhere';
+INSERT INTO csm.answers (tenant_id, question_id, audience_id, is_public, author_id, author_name, body) SELECT tenant_id, id, audience_id, false, author_id, 'x', 'x' FROM csm.questions WHERE title = 'x';
+INSERT INTO csm.post_comments (tenant_id, question_id, audience_id, is_public, author_id, author_name, body) SELECT tenant_id, id, audience_id, false, author_id, 'x', 'x' FROM csm.questions WHERE title = 'x';
+INSERT INTO csm.post_versions (tenant_id, question_id, audience_id, author_id, body) SELECT tenant_id, id, audience_id, author_id, 'x' FROM csm.questions WHERE title = 'x';
+INSERT INTO csm.post_reports (tenant_id, question_id, audience_id, reporter_id, reason) SELECT tenant_id, id, audience_id, author_id, 'x' FROM csm.questions WHERE title = 'x';
+INSERT INTO csm.moderation_acts (tenant_id, question_id, audience_id, forum_id, author_id, action, actor_id, reason) SELECT tenant_id, id, audience_id, forum_id, author_id, 'hide', author_id, 'x' FROM csm.questions WHERE title = 'x';
+RESET session_replication_role;
+ANALYZE csm.questions, csm.answers, csm.post_comments, csm.post_versions, csm.post_reports, csm.moderation_acts;
+CREATE FUNCTION pg_temp.plan(person text, role_name text, statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    found text := '';
+    l text;
+BEGIN
+    PERFORM set_config('csm.allow_explain', 'on', true), set_config('enable_seqscan', 'off', true);
+    PERFORM set_config('csm.user_id', coalesce(CASE WHEN person <> 'nobody' THEN small.u(person) END::text, ''), true), set_config('role', role_name, true);
+    FOR l IN EXECUTE 'EXPLAIN (COSTS OFF) ' || statement LOOP found := found || l || E'\n'; END LOOP;
+    PERFORM set_config('role', 'none', true), set_config('csm.user_id', '', true), set_config('enable_seqscan', 'on', true);
+    RETURN found;
+END $$;
+SELECT ok(pg_temp.plan(w.who, w.role_name, 'SELECT * FROM csm.' || t.tab) ~ 'Index Cond: .*audience_id = ANY \(csm.audiences_allowing\(.read' AND pg_temp.plan(w.who, w.role_name, 'SELECT * FROM csm.' || t.tab) !~ 'SubPlan|InitPlan',
+          format('A6 V14 %s by %s (%s): through the index of audiences, no sub-select', t.tab, w.who, w.role_name))
+FROM unnest('{questions,answers,post_comments,post_versions,post_reports,moderation_acts}'::text[]) t(tab),
+     (VALUES ('stranger', 'csm_portal'), ('mother', 'csm_portal'), ('b2b agent', 'csm_agent'), ('nobody', 'csm_portal')) w(who, role_name);
+
 -- ---- persons ----
 -- Two who were one: votes on what turns out to be one's own are gone, and the score with them.
 SELECT small.new_user('mother twice');

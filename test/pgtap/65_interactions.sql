@@ -189,6 +189,26 @@ SELECT is((SELECT count(*) FROM csm.case_entries e JOIN csm.interactions i ON i.
 SELECT is(pg_temp.try('north manager', 'csm_portal', $$SELECT concat_ws(' ', (SELECT count(*) FROM csm.cases WHERE subject = 'Pump rattles'), (SELECT count(*) FROM csm.interactions))$$), '1 0', 'A29 who sees the case sees the conversation by its own rule');
 SELECT is(pg_temp.try('b2b agent', 'csm_agent', format('SELECT csm.verify_interaction(%s, ''verified'', ''callback'', %s)', pg_temp.i('pump'), small.u('north colleague'))), '42501', 'A29 then it stays his whose case it is');
 
+-- ---- plans ----
+-- Among many that he does not see.
+INSERT INTO csm.interactions (tenant_id, branch, requester_id, channel, verification, verified_how)
+SELECT small.tenant(), 'internal', u.id, 'chat', 'claimed', 'desk' FROM generate_series(1, 6000) i
+JOIN (SELECT id, row_number() OVER (ORDER BY id) AS n, count(*) OVER () AS people FROM csm.users u WHERE tenant_id = small.tenant() AND display_name NOT IN ('stranger', 'b2b agent')) u ON u.n = 1 + i % u.people;
+ANALYZE csm.interactions;
+CREATE FUNCTION pg_temp.plan(person text, role_name text, statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    found text := '';
+    l text;
+BEGIN
+    PERFORM set_config('csm.allow_explain', 'on', true), set_config('enable_seqscan', 'off', true);
+    PERFORM set_config('csm.user_id', coalesce(CASE WHEN person <> 'nobody' THEN small.u(person) END::text, ''), true), set_config('role', role_name, true);
+    FOR l IN EXECUTE 'EXPLAIN (COSTS OFF) ' || statement LOOP found := found || l || E'\n'; END LOOP;
+    PERFORM set_config('role', 'none', true), set_config('csm.user_id', '', true), set_config('enable_seqscan', 'on', true);
+    RETURN found;
+END $$;
+SELECT ok(pg_temp.plan(w.who, w.role_name, 'SELECT * FROM csm.interactions') ~ w.index_used AND pg_temp.plan(w.who, w.role_name, 'SELECT * FROM csm.interactions') !~ 'Seq Scan|SubPlan', format('A29 V14 interactions by %s (%s): through an index', w.who, w.role_name))
+FROM (VALUES ('stranger', 'csm_portal', 'interactions_requester_idx'), ('nobody', 'csm_portal', 'interactions_newest_idx'), ('nobody', 'csm_agent', 'interactions_newest_idx')) w(who, role_name, index_used);
+
 -- ---- persons ----
 SELECT csm.erase_person(small.u('ward'), 'gone');
 SELECT is((SELECT string_agg(DISTINCT author_name || '/' || body, ',') FROM csm.interaction_entries WHERE interaction_id = pg_temp.i('anna')), 'erased/erased', 'A38 what a visitor said, who turned out to be he, is empty');
