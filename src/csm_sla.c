@@ -4,7 +4,7 @@
  *
  * What an SLA has counted is decided in csm_sla_clock.c.  Here a change becomes
  * rows of the log, the sums as of the last of them, and the timer of what comes
- * next, in one statement.  Warnings and the breach are noticed by whatever comes
+ * next; the log is written without a statement (csm_insert.c).  Warnings and the breach are noticed by whatever comes
  * first after their instant, a timer or a change, and stand in the log at their
  * instant.
  *
@@ -15,6 +15,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "utils/array.h"
@@ -22,10 +23,13 @@
 #include "utils/timestamp.h"
 
 #include "csm_event.h"
+#include "csm_insert.h"
 #include "csm_intent.h"
 #include "csm_json.h"
+#include "csm_look.h"
 #include "csm_sla.h"
 #include "csm_spi.h"
+#include "csm_timer.h"
 
 /* Rows of the log that one change adds: a breach, 99 warnings, and itself. */
 #define MAX_ADDED 102
@@ -282,20 +286,20 @@ set_instant(Datum *values, char *nulls, int i, TimestampTz at)
 	nulls[i] = at == 0 ? 'n' : ' ';
 }
 
-/* Parameters that attaching and moving share: $1 to $17. */
-#define SHARED 17
+/* What attaching and moving write; $17 is the id. */
+#define PARAMETERS 17
+
+static const Oid types[PARAMETERS] = {
+	INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INTERVALOID, INTERVALOID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, BOOLOID, TIMESTAMPTZOID, INT8OID
+};
 
 static void
-set_shared(const CsmSla *sla, const CsmSlaRule *rule, const Added *added, Datum *values, char *nulls)
+set_parameters(const CsmSla *sla, Datum *values, char *nulls)
 {
 	const CsmSlaClock *c = &sla->clock;
-	Datum		events[MAX_ADDED];
-	Datum		instants[MAX_ADDED];
-	Datum		percents[MAX_ADDED];
-	int			percent;
-	TimestampTz next;
 
-	memset(nulls, ' ', SHARED);
+	memset(nulls, ' ', PARAMETERS);
 	values[0] = Int64GetDatum(c->tenant_id);
 	values[1] = Int64GetDatum(sla->case_id);
 	values[2] = CStringGetTextDatum(csm_sla_state_name(c->state));
@@ -309,34 +313,57 @@ set_shared(const CsmSla *sla, const CsmSlaRule *rule, const Added *added, Datum 
 	values[10] = Int64GetDatum(c->calendar_id);
 	nulls[10] = c->calendar_id == CSM_NO_CALENDAR ? 'n' : ' ';
 	values[11] = Int64GetDatum(c->duration / USECS_PER_SEC);
-	for (int i = 0; i < added->n; i++)
-	{
-		events[i] = CStringGetTextDatum(csm_sla_event_name(added->event[i]));
-		instants[i] = TimestampTzGetDatum(added->at[i]);
-		percents[i] = Int16GetDatum(added->percent[i]);
-	}
-	values[12] = PointerGetDatum(construct_array(events, added->n, TEXTOID, -1, false, TYPALIGN_INT));
-	values[13] = PointerGetDatum(construct_array(instants, added->n, TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	values[14] = PointerGetDatum(construct_array(percents, added->n, INT2OID, 2, true, TYPALIGN_SHORT));
-	if (!next_part(c, rule, &percent, &next))
-		next = 0;
-	set_instant(values, nulls, 15, next);
+	values[12] = CStringGetTextDatum(sla->name);
+	values[13] = CStringGetTextDatum(sla->type_name);
+	values[14] = BoolGetDatum(sla->visible);
+	set_instant(values, nulls, 15, c->attached_at);
 	values[16] = Int64GetDatum(sla->id);
 }
 
-#define SHARED_TYPES \
-	INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INTERVALOID, INTERVALOID, TIMESTAMPTZOID, \
-	TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID, 1185 /* timestamptz[] */, INT2ARRAYOID, TIMESTAMPTZOID, INT8OID
+static void
+insert_by_statement(const Datum *row, const bool *isnull)
+{
+	static const char sql[] =
+		"INSERT INTO csm.sla_events (id, tenant_id, case_sla_id, at, event, percent, definition_id, calendar_id, duration_seconds)"
+		" OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+	Oid			row_types[] = {INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID, INT2OID, INT8OID, INT8OID, INT8OID};
+	char		nulls[lengthof(row_types)];
+
+	for (int i = 0; i < (int) lengthof(row_types); i++)
+		nulls[i] = isnull[i] ? 'n' : ' ';
+	csm_spi_write(sql, lengthof(row_types), row_types, row, nulls, NULL, NULL);
+}
 
 /* The target stands in the log with the events that set it. */
-#define INSERT_LOG(id) \
-	"INSERT INTO csm.sla_events (tenant_id, case_sla_id, at, event, percent, definition_id, calendar_id, duration_seconds)" \
-	" SELECT $1, " id ", l.at, l.event, nullif(l.percent, 0)," \
-	"        CASE WHEN l.event IN ('attach', 'retarget') THEN $10 END," \
-	"        CASE WHEN l.event IN ('attach', 'retarget') THEN $11 END," \
-	"        CASE WHEN l.event IN ('attach', 'retarget') THEN $12 END"
+static void
+write_log(const CsmSla *sla, const Added *added)
+{
+	const CsmSlaClock *c = &sla->clock;
 
-#define FROM_LOG "unnest($13, $14, $15) WITH ORDINALITY AS l(event, at, percent, n)"
+	for (int i = 0; i < added->n; i++)
+	{
+		bool		sets = added->event[i] == CSM_SLA_ATTACH || added->event[i] == CSM_SLA_RETARGET;
+		/* in the order of the columns of csm.sla_events */
+		Datum		row[9];
+		bool		isnull[9] = {false};
+
+		row[0] = Int64GetDatum(nextval_internal(csm_look_oid("sla_events_id_seq"), false));
+		row[1] = Int64GetDatum(c->tenant_id);
+		row[2] = Int64GetDatum(sla->id);
+		row[3] = TimestampTzGetDatum(added->at[i]);
+		row[4] = CStringGetTextDatum(csm_sla_event_name(added->event[i]));
+		row[5] = Int16GetDatum(added->percent[i]);
+		isnull[5] = added->percent[i] == 0;
+		row[6] = Int64GetDatum(sla->definition_id);
+		isnull[6] = !sets;
+		row[7] = Int64GetDatum(c->calendar_id);
+		isnull[7] = !sets || c->calendar_id == CSM_NO_CALENDAR;
+		row[8] = Int64GetDatum(c->duration / USECS_PER_SEC);
+		isnull[8] = !sets;
+		if (!csm_insert_row("sla_events", lengthof(row), row, isnull))
+			insert_by_statement(row, isnull);
+	}
+}
 
 static void
 emit(const CsmSla *sla, const Added *added)
@@ -362,24 +389,22 @@ static void
 write_sla(const CsmSla *sla, const CsmSlaRule *rule, const Added *added)
 {
 	static const char sql[] =
-		"WITH s AS (UPDATE csm.case_slas SET state = $3, started_at = $4, as_of = $5, elapsed = $6,"
-		"   business_elapsed = $7, due_at = $8, breached_at = $9, definition_id = $10, calendar_id = $11,"
-		"   duration_seconds = $12, name = $18, type = $19, visible_to_customer = $20"
-		"  WHERE id = $17 AND tenant_id = $1),"
-		" d AS (DELETE FROM csm.timers WHERE $16 IS NULL AND kind = 'sla' AND object_id = $17 AND tenant_id = $1),"
-		" t AS (INSERT INTO csm.timers AS t (tenant_id, kind, object_id, case_id, due_at)"
-		"  SELECT $1, 'sla', $17, $2, $16 WHERE $16 IS NOT NULL"
-		"  ON CONFLICT ON CONSTRAINT timers_pkey DO UPDATE SET due_at = excluded.due_at, attempts = 0, error = NULL)"
-		INSERT_LOG("$17") " FROM " FROM_LOG " ORDER BY l.n";
-	Oid			types[SHARED + 3] = {SHARED_TYPES, TEXTOID, TEXTOID, BOOLOID};
-	Datum		values[SHARED + 3];
-	char		nulls[SHARED + 4] = "                    ";
+		"UPDATE csm.case_slas SET state = $3, started_at = $4, as_of = $5, elapsed = $6, business_elapsed = $7,"
+		"   due_at = $8, breached_at = $9, definition_id = $10, calendar_id = $11, duration_seconds = $12,"
+		"   name = $13, type = $14, visible_to_customer = $15"
+		" WHERE id = $17 AND tenant_id = $1";
+	Datum		values[PARAMETERS];
+	char		nulls[PARAMETERS];
+	int			percent;
+	TimestampTz next;
 
-	set_shared(sla, rule, added, values, nulls);
-	values[17] = CStringGetTextDatum(sla->name);
-	values[18] = CStringGetTextDatum(sla->type_name);
-	values[19] = BoolGetDatum(sla->visible);
-	csm_spi_write(sql, SHARED + 3, types, values, nulls, NULL, NULL);
+	set_parameters(sla, values, nulls);
+	csm_spi_write(sql, PARAMETERS, types, values, nulls, NULL, NULL);
+	if (next_part(&sla->clock, rule, &percent, &next))
+		csm_timer_set(sla->clock.tenant_id, "sla", sla->id, sla->case_id, next);
+	else
+		csm_timer_clear(sla->clock.tenant_id, "sla", sla->id);
+	write_log(sla, added);
 	emit(sla, added);
 }
 
@@ -428,31 +453,32 @@ void
 csm_sla_attach(const CsmSlaRule *rule, const CsmCaseRow *row, TimestampTz at, bool paused)
 {
 	static const char sql[] =
-		"WITH s AS (INSERT INTO csm.case_slas (tenant_id, case_id, state, started_at, as_of, elapsed, business_elapsed,"
+		"INSERT INTO csm.case_slas (tenant_id, case_id, state, started_at, as_of, elapsed, business_elapsed,"
 		"   due_at, breached_at, definition_id, calendar_id, duration_seconds, name, type, visible_to_customer, attached_at)"
-		"  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $18, $19, $20, $5) RETURNING id),"
-		" t AS (INSERT INTO csm.timers (tenant_id, kind, object_id, case_id, due_at)"
-		"  SELECT $1, 'sla', s.id, $2, $16 FROM s WHERE $16 IS NOT NULL)"
-		INSERT_LOG("s.id") " FROM s, " FROM_LOG " ORDER BY l.n";
-	Oid			types[SHARED + 3] = {SHARED_TYPES, TEXTOID, TEXTOID, BOOLOID};
-	Datum		values[SHARED + 3];
-	char		nulls[SHARED + 4] = "                    ";
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING id";
+	Datum		values[PARAMETERS];
+	char		nulls[PARAMETERS];
 	CsmSla		sla = {0};
 	Added		added = {0};
+	int			percent;
+	TimestampTz next;
 
 	sla.case_id = csm_case_row_id(row, CASE_id);
 	sla.definition_id = rule->id;
+	sla.name = rule->name;
+	sla.type_name = rule->type_name;
+	sla.visible = rule->visible;
 	sla.clock.tenant_id = csm_case_row_id(row, CASE_tenant_id);
 	sla.clock.calendar_id = csm_sla_calendar(rule, row);
 	sla.clock.duration = rule->duration;
 	add(&added, &sla.clock, CSM_SLA_ATTACH, at, 0);
 	if (paused)
 		add(&added, &sla.clock, CSM_SLA_PAUSE, at, 0);
-	set_shared(&sla, rule, &added, values, nulls);
-	values[17] = CStringGetTextDatum(rule->name);
-	values[18] = CStringGetTextDatum(rule->type_name);
-	values[19] = BoolGetDatum(rule->visible);
-	csm_spi_write(sql, SHARED + 3, types, values, nulls, NULL, NULL);
+	set_parameters(&sla, values, nulls);
+	csm_spi_write(sql, PARAMETERS - 1, types, values, nulls, take_id, &sla.id);
+	if (next_part(&sla.clock, rule, &percent, &next))
+		csm_timer_begin(sla.clock.tenant_id, "sla", sla.id, sla.case_id, next);
+	write_log(&sla, &added);
 }
 
 bool

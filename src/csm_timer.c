@@ -10,6 +10,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "csm_insert.h"
 #include "csm_spi.h"
 #include "csm_timer.h"
 
@@ -37,6 +38,25 @@ csm_timer_set(int64 tenant_id, const char *kind, int64 object_id,
 	nulls[3] = case_id == 0 ? 'n' : ' ';
 	values[4] = TimestampTzGetDatum(due_at);
 	csm_spi_write(sql, 5, types, values, nulls, NULL, NULL);
+}
+
+void
+csm_timer_begin(int64 tenant_id, const char *kind, int64 object_id,
+				int64 case_id, TimestampTz due_at)
+{
+	/* in the order of the columns of csm.timers */
+	Datum		row[7] = {0};
+	bool		isnull[7] = {false};
+
+	row[0] = Int64GetDatum(tenant_id);
+	row[1] = CStringGetTextDatum(kind);
+	row[2] = Int64GetDatum(object_id);
+	row[3] = Int64GetDatum(case_id);
+	row[4] = TimestampTzGetDatum(due_at);
+	row[5] = Int32GetDatum(0);	/* attempts */
+	isnull[6] = true;			/* error */
+	if (!csm_insert_row("timers", lengthof(row), row, isnull))
+		csm_timer_set(tenant_id, kind, object_id, case_id, due_at);
 }
 
 void

@@ -14,6 +14,10 @@
  */
 extern void csm_timer_set(int64 tenant_id, const char *kind, int64 object_id,
 						  int64 case_id, TimestampTz due_at);
+
+/* For an object that was made just now and has none. */
+extern void csm_timer_begin(int64 tenant_id, const char *kind, int64 object_id,
+							int64 case_id, TimestampTz due_at);
 extern void csm_timer_clear(int64 tenant_id, const char *kind, int64 object_id);
 
 /* Of two kinds that take turns, whichever is set. */
