@@ -232,6 +232,7 @@ my @variants = (
 	[ 'csm', 'ours', \%plain, '' ],
 	[ 'csm, by functions', 'ours', \%verbs, '' ],
 	[ 'PL/pgSQL', 'plpgsql', \%plain, '' ],
+	[ 'csm, two SLAs', 'slas', \%plain, '' ],
 	[ 'bare', 'bare', $bare, '-c session_replication_role=replica' ],
 	[ 'cases alone', 'bare', $alone, '' ]);
 my %file = map { $_->[0] => script($_->[0] =~ s/\W+/_/gr, $_->[2], $_->[1] ne 'bare') } @variants;
@@ -267,6 +268,10 @@ foreach my $pair ([ 'PL/pgSQL' ], [ 'bare' ])
 	$table .= sprintf "The four together ÷ %s: %.2f. ", @$pair;
 }
 $table .= sprintf "\nCreate ÷ an insert into `cases` alone with its foreign keys (%.0f µs): %.2f\n", median(@{ $times{'cases alone'}{create} }), ratio('csm', 'cases alone', 'create');
+
+# What SLAs add, by the rounds' differences.
+sub more { my ($op) = @_; return median(map { $times{'csm, two SLAs'}{$op}[$_] - $times{csm}{$op}[$_] } 0 .. $rounds - 1); }
+$table .= sprintf "With two SLAs on every case, more: create (two attached) %.0f µs, comment (none moved) %.0f, act (one moved) %.0f, close (one moved) %.0f\n", map { more($_) } @ops;
 
 # ---- the decision: an update judged, and nothing written beside ----
 
@@ -304,7 +309,7 @@ foreach my $round (1 .. 3)
 {
 	foreach my $clients (1, 16)
 	{
-		foreach my $v ($variants[0], $variants[3])
+		foreach my $v (grep { $_->[0] eq 'csm' || $_->[0] eq 'bare' } @variants)
 		{
 			my ($tps) = pgbench($v->[1], $file{ $v->[0] }, $v->[3], '-c', $clients, '-j', 2, '-T', 4) =~ /tps = ([\d.]+)/ or die;
 			push @{ $tps{ $v->[0] }{$clients} }, $tps;

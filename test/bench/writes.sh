@@ -21,8 +21,9 @@ echo 'building' >&2
 sql -d postgres -c 'CREATE DATABASE ours'
 sql -d ours -c 'SET client_min_messages = error' -c 'CREATE EXTENSION csm CASCADE'
 sql -d ours -v cases=100000 -f "$here/writes_data.sql" >/dev/null
-for name in plpgsql bare due; do copy ours $name; done
+for name in plpgsql bare due slas; do copy ours $name; done
 sql -d plpgsql -f "$here/writes_plpgsql.sql"
+sql -d slas -f "$here/writes_slas.sql" >/dev/null
 sql -d bare -c 'CREATE SEQUENCE bench.numbers' -c 'ALTER TABLE csm.cases DISABLE TRIGGER USER'
 # the decision: the guard alone, or no trigger at all
 for name in ours plpgsql bare; do

@@ -13,16 +13,19 @@ BEGIN
 END $$;
 CREATE TABLE bench.subject AS SELECT row_number() OVER (ORDER BY id) AS n, id FROM csm.cases WHERE state = 'open' ORDER BY id LIMIT 1000;
 ALTER TABLE bench.subject ADD PRIMARY KEY (n);
--- Microseconds an update that proposes a solution; each case once.
+-- Microseconds an update that proposes a solution, each case once: the median, which what else the machine does moves least.
 CREATE FUNCTION bench.decide(many integer) RETURNS double precision LANGUAGE plpgsql AS $$
 DECLARE
-    began timestamptz := clock_timestamp();
+    began timestamptz;
+    took double precision[] := '{}';
     which bigint;
 BEGIN
     FOR which IN SELECT id FROM bench.subject WHERE n <= many LOOP
+        began := clock_timestamp();
         UPDATE csm.cases SET state = 'resolved', resolution_code = 'solved', resolution_notes = 'done' WHERE id = which;
+        took := took || (extract(epoch FROM clock_timestamp() - began) * 1e6)::double precision;
     END LOOP;
-    RETURN extract(epoch FROM clock_timestamp() - began) * 1e6 / many;
+    RETURN (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY t) FROM unnest(took) t);
 END $$;
 GRANT USAGE ON SCHEMA bench TO csm_agent;
 GRANT SELECT ON bench.subject TO csm_agent;
