@@ -17,12 +17,15 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 #include "csm_look.h"
+
+#define MAX_KEYS 3
 
 Oid
 csm_look_oid(const char *name)
@@ -43,21 +46,28 @@ csm_look_value(HeapTuple tuple, Relation table, const char *column, bool *isnull
 	return heap_getattr(tuple, get_attnum(RelationGetRelid(table), column), RelationGetDescr(table), isnull);
 }
 
-void
-csm_look_last(const char *table_name, const char *index_name, int64 key, CsmLookFn take, void *arg)
+/* The first columns of the index are compared with the keys: bigint, or text where the column is. */
+static void
+look(const char *table_name, const char *index_name, int nkeys, const Datum *keys, CsmLookFn take, void *arg)
 {
 	Relation	table = table_open(csm_look_oid(table_name), AccessShareLock);
 	Relation	index = index_open(csm_look_oid(index_name), AccessShareLock);
 	Snapshot	snapshot;
 	SysScanDesc scan;
-	ScanKeyData scan_key;
+	ScanKeyData scan_keys[MAX_KEYS];
 	HeapTuple	tuple;
 
 	CommandCounterIncrement();
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyInit(&scan_key, index->rd_index->indkey.values[0],
-				BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key));
-	scan = systable_beginscan_ordered(table, index, snapshot, 1, &scan_key);
+	for (int i = 0; i < nkeys; i++)
+	{
+		int			column = index->rd_index->indkey.values[i];
+		bool		text = TupleDescAttr(RelationGetDescr(table), column - 1)->atttypid == TEXTOID;
+
+		ScanKeyEntryInitialize(&scan_keys[i], 0, column, BTEqualStrategyNumber, InvalidOid,
+							   index->rd_indcollation[i], text ? F_TEXTEQ : F_INT8EQ, keys[i]);
+	}
+	scan = systable_beginscan_ordered(table, index, snapshot, nkeys, scan_keys);
 	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
 	if (HeapTupleIsValid(tuple))
 		take(tuple, table, arg);
@@ -65,6 +75,14 @@ csm_look_last(const char *table_name, const char *index_name, int64 key, CsmLook
 	UnregisterSnapshot(snapshot);
 	index_close(index, AccessShareLock);
 	table_close(table, AccessShareLock);
+}
+
+void
+csm_look_last(const char *table, const char *index, int64 key, CsmLookFn take, void *arg)
+{
+	Datum		keys[1] = {Int64GetDatum(key)};
+
+	look(table, index, 1, keys, take, arg);
 }
 
 static void
@@ -79,6 +97,19 @@ csm_look_any(const char *table, const char *index, int64 key)
 	bool		found = false;
 
 	csm_look_last(table, index, key, take_any, &found);
+	return found;
+}
+
+bool
+csm_look_timer(const char *kind, int64 object_id, int64 tenant_id)
+{
+	bool		found = false;
+	Datum		keys[MAX_KEYS];
+
+	keys[0] = CStringGetTextDatum(kind);
+	keys[1] = Int64GetDatum(object_id);
+	keys[2] = Int64GetDatum(tenant_id);
+	look("timers", "timers_pkey", MAX_KEYS, keys, take_any, &found);
 	return found;
 }
 

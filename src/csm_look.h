@@ -16,6 +16,8 @@ extern void csm_look_last(const char *table, const char *index, int64 key, CsmLo
 /* False only where the index leads to no row for the key. */
 extern bool csm_look_any(const char *table, const char *index, int64 key);
 
+extern bool csm_look_timer(const char *kind, int64 object_id, int64 tenant_id);
+
 extern Datum csm_look_value(HeapTuple tuple, Relation table, const char *column, bool *isnull);
 extern Oid	csm_look_oid(const char *name);
 extern char *csm_look_person_name(int64 user_id);	/* NULL: no such person */

@@ -477,7 +477,7 @@ csm_sla_attach(const CsmSlaRule *rule, const CsmCaseRow *row, TimestampTz at, bo
 	set_parameters(&sla, values, nulls);
 	csm_spi_write(sql, PARAMETERS - 1, types, values, nulls, take_id, &sla.id);
 	if (next_part(&sla.clock, rule, &percent, &next))
-		csm_timer_begin(sla.clock.tenant_id, "sla", sla.id, sla.case_id, next);
+		csm_timer_set(sla.clock.tenant_id, "sla", sla.id, sla.case_id, next);
 	write_log(&sla, &added);
 }
 

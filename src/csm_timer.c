@@ -2,6 +2,10 @@
  * csm_timer.c
  *	  Writes csm.timers.  What a timer means, the module that sets it knows;
  *	  csm.run_due() calls that module's handler when it is due.
+ *
+ * C code, which holds the lock of the case, looks first whether there is one:
+ * mostly a new row or nothing is to be written, and no statement is needed.  SQL
+ * may set a timer without that lock, so it always takes the statement.
  */
 #include "postgres.h"
 
@@ -11,15 +15,15 @@
 #include "utils/timestamp.h"
 
 #include "csm_insert.h"
+#include "csm_look.h"
 #include "csm_spi.h"
 #include "csm_timer.h"
 
 PG_FUNCTION_INFO_V1(csm_set_timer);
 
 /* A failure that was noted belongs to the old time. */
-void
-csm_timer_set(int64 tenant_id, const char *kind, int64 object_id,
-			  int64 case_id, TimestampTz due_at)
+static void
+set_by_statement(int64 tenant_id, const char *kind, int64 object_id, int64 case_id, TimestampTz due_at)
 {
 	static const char sql[] =
 		"INSERT INTO csm.timers AS t (tenant_id, kind, object_id, case_id, due_at)"
@@ -40,9 +44,22 @@ csm_timer_set(int64 tenant_id, const char *kind, int64 object_id,
 	csm_spi_write(sql, 5, types, values, nulls, NULL, NULL);
 }
 
+static void
+clear_by_statement(int64 tenant_id, const char *kind, int64 object_id)
+{
+	static const char sql[] =
+		"DELETE FROM csm.timers WHERE kind = $2 AND object_id = $3 AND tenant_id = $1";
+	Oid			types[3] = {INT8OID, TEXTOID, INT8OID};
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(tenant_id);
+	values[1] = CStringGetTextDatum(kind);
+	values[2] = Int64GetDatum(object_id);
+	csm_spi_write(sql, 3, types, values, NULL, NULL, NULL);
+}
+
 void
-csm_timer_begin(int64 tenant_id, const char *kind, int64 object_id,
-				int64 case_id, TimestampTz due_at)
+csm_timer_set(int64 tenant_id, const char *kind, int64 object_id, int64 case_id, TimestampTz due_at)
 {
 	/* in the order of the columns of csm.timers */
 	Datum		row[7] = {0};
@@ -55,29 +72,15 @@ csm_timer_begin(int64 tenant_id, const char *kind, int64 object_id,
 	row[4] = TimestampTzGetDatum(due_at);
 	row[5] = Int32GetDatum(0);	/* attempts */
 	isnull[6] = true;			/* error */
-	if (!csm_insert_row("timers", lengthof(row), row, isnull))
-		csm_timer_set(tenant_id, kind, object_id, case_id, due_at);
-}
-
-void
-csm_timer_clear_either(int64 tenant_id, const char *kind, const char *other, int64 object_id)
-{
-	static const char sql[] =
-		"DELETE FROM csm.timers WHERE kind IN ($2, $3) AND object_id = $4 AND tenant_id = $1";
-	Oid			types[4] = {INT8OID, TEXTOID, TEXTOID, INT8OID};
-	Datum		values[4];
-
-	values[0] = Int64GetDatum(tenant_id);
-	values[1] = CStringGetTextDatum(kind);
-	values[2] = CStringGetTextDatum(other);
-	values[3] = Int64GetDatum(object_id);
-	csm_spi_write(sql, 4, types, values, NULL, NULL, NULL);
+	if (csm_look_timer(kind, object_id, tenant_id) || !csm_insert_row("timers", lengthof(row), row, isnull))
+		set_by_statement(tenant_id, kind, object_id, case_id, due_at);
 }
 
 void
 csm_timer_clear(int64 tenant_id, const char *kind, int64 object_id)
 {
-	csm_timer_clear_either(tenant_id, kind, kind, object_id);
+	if (csm_look_timer(kind, object_id, tenant_id))
+		clear_by_statement(tenant_id, kind, object_id);
 }
 
 /* csm_private.set_timer(tenant_id, kind, object_id, case_id, due_at): due_at NULL clears it. */
@@ -92,9 +95,9 @@ csm_set_timer(PG_FUNCTION_ARGS)
 					 errmsg("tenant_id, kind and object_id of a timer must not be null")));
 	}
 	if (PG_ARGISNULL(4))
-		csm_timer_clear(PG_GETARG_INT64(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_INT64(2));
+		clear_by_statement(PG_GETARG_INT64(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_INT64(2));
 	else
-		csm_timer_set(PG_GETARG_INT64(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_INT64(2),
-					  PG_ARGISNULL(3) ? 0 : PG_GETARG_INT64(3), PG_GETARG_TIMESTAMPTZ(4));
+		set_by_statement(PG_GETARG_INT64(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_INT64(2),
+						 PG_ARGISNULL(3) ? 0 : PG_GETARG_INT64(3), PG_GETARG_TIMESTAMPTZ(4));
 	PG_RETURN_VOID();
 }

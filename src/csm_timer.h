@@ -8,19 +8,11 @@
 #include "datatype/timestamp.h"
 
 /*
- * One timer per kind and object: setting it again moves it.  case_id is 0
- * where the object belongs to no case.  The caller holds the lock of the case
- * (run_due locks timers only of cases that it could lock).
+ * One timer per kind and object: setting it again moves it.  The caller holds
+ * the lock of the case (run_due locks timers only of cases that it could lock).
  */
 extern void csm_timer_set(int64 tenant_id, const char *kind, int64 object_id,
 						  int64 case_id, TimestampTz due_at);
-
-/* For an object that was made just now and has none. */
-extern void csm_timer_begin(int64 tenant_id, const char *kind, int64 object_id,
-							int64 case_id, TimestampTz due_at);
 extern void csm_timer_clear(int64 tenant_id, const char *kind, int64 object_id);
-
-/* Of two kinds that take turns, whichever is set. */
-extern void csm_timer_clear_either(int64 tenant_id, const char *kind, const char *other, int64 object_id);
 
 #endif							/* CSM_TIMER_H */
