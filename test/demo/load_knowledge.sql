@@ -1,12 +1,17 @@
 -- Knowledge: the articles of data/knowledge.csv, in a base that the consumer desk keeps. What is flagged the world
--- reads; the rest is for consumers and contacts who are signed in.
+-- reads; the rest is for consumers and contacts who are signed in. Agents write for it.
 INSERT INTO csm.user_criteria (key, label, match) VALUES ('customers', 'Consumers and contacts of companies', 'any');
 INSERT INTO csm.user_criteria_parts (criteria_id, kind, persona)
 SELECT c.id, 'persona', p FROM csm.user_criteria c, unnest('{consumer,contact}'::text[]) p WHERE c.key = 'customers';
+INSERT INTO csm.user_criteria (key, label, match) VALUES ('agents', 'Agents', 'any');
+INSERT INTO csm.user_criteria_parts (criteria_id, kind, role) SELECT id, 'role', 'agent' FROM csm.user_criteria WHERE key = 'agents';
 INSERT INTO csm.audiences (group_id) SELECT id FROM csm.groups WHERE name = 'Consumer desk';
 INSERT INTO csm.audience_grants (audience_id, action, criteria_id)
-SELECT a.id, 'read', c.id FROM csm.audiences a JOIN csm.groups g ON g.id = a.group_id, csm.user_criteria c
-WHERE g.name = 'Consumer desk' AND c.key = 'customers';
+SELECT a.id, v.action, c.id
+FROM csm.audiences a JOIN csm.groups g ON g.id = a.group_id AND g.name = 'Consumer desk'
+CROSS JOIN (VALUES ('customers', 'read'), ('agents', 'read'), ('agents', 'contribute')) v(key, action)
+JOIN csm.user_criteria c USING (key);
+INSERT INTO csm.group_members (group_id, user_id) SELECT g.id, s.user_id FROM csm.groups g, demo.staff s WHERE g.name = 'Consumer desk' AND s.n = 61;
 INSERT INTO csm.knowledge_bases (key, title, is_public, audience_id)
 SELECT 'help', 'Help for customers', true, a.id FROM csm.audiences a JOIN csm.groups g ON g.id = a.group_id WHERE g.name = 'Consumer desk';
 INSERT INTO csm.knowledge_categories (base_id, title)
