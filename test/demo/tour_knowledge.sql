@@ -7,6 +7,7 @@
 \set look 'Nobody is signed in. What may answer the question comes while it is typed; the last word need not be finished.'
 \ir step.sql
 \set ECHO queries
+SET ROLE csm_guest;
 SELECT kind, number, title FROM csm.suggest('the collector keeps calling me at wo', 3);
 SELECT title, split_part(body, E'\n', 1) AS body FROM csm.view_article((SELECT id FROM csm.suggest('the collector keeps calling me at wo', 1)));
 \set ECHO none
@@ -23,14 +24,14 @@ SELECT count(*) || ' articles, ' || count(*) FILTER (WHERE NOT is_public) || ' o
 \connect - demo_consumer
 \set as demo_consumer
 \set title 'A consumer finds the answer, and opens no case'
-\set look 'With a typing error. He reads what visitors read and what is for customers, and says that it solved his problem.'
+\set look 'Typing errors do not matter. He reads what visitors read and what is for customers, and says that it solved his problem.'
 \ir step.sql
 \set ECHO queries
-SELECT kind, number, title FROM csm.suggest('mortage payment incresed', 3);
+SELECT kind, number, title, found_by FROM csm.search('mortage payment incresed', '{article}', "limit" => 3);
 SELECT helpful, rating, solved FROM csm.rate_article((SELECT id FROM csm.articles WHERE number = 'KB-mortgage-escrow'), true, 5, solved => true);
 SELECT title, language FROM csm.article_in((SELECT id FROM csm.articles WHERE number = 'KB-debt-calls'), 'de-AT');
 \set ECHO none
-SELECT number || ', ' || (SELECT count(*) FROM csm.articles) || ' articles' AS seen FROM csm.suggest('mortage payment incresed', 1) \gset
+SELECT number || ', ' || (SELECT count(*) FROM csm.articles) || ' articles' AS seen FROM csm.search('mortage payment incresed', '{article}', "limit" => 1) \gset
 \set should 'KB-mortgage-escrow, 45 articles'
 \set what 'what comes first, and how many he reads'
 \ir check.sql
