@@ -103,23 +103,33 @@ SELECT is((SELECT count(*) FROM generate_series(1, 10) WHERE small.logs_in('moth
 UPDATE csm.password_policies SET source_attempts = DEFAULT;
 
 -- The same time, known or not, locked or not: a hash is computed each time.
-CREATE FUNCTION small.takes(login text) RETURNS double precision LANGUAGE plpgsql AS $$
+CREATE FUNCTION small.takes(login text, source text DEFAULT 'timing') RETURNS double precision LANGUAGE plpgsql AS $$
 DECLARE
-    began timestamptz;
-    shortest interval;
+    began timestamptz := clock_timestamp();
 BEGIN
-    FOR i IN 1..4 LOOP
-        began := clock_timestamp();
-        PERFORM csm.sign_in_password(login, 'guess', 'timing');
-        shortest := least(shortest, clock_timestamp() - began);
-    END LOOP;
-    RETURN extract(epoch FROM shortest) * 1000;
+    PERFORM csm.sign_in_password(login, 'guess', source);
+    RETURN extract(epoch FROM clock_timestamp() - began) * 1000;
 END $$;
-SELECT cmp_ok(abs(small.takes('north.manager@small.example') - small.takes('nobody@small.example')), '<', (small.takes('x') / 2)::double precision, 'A35 unknown and without password take the same time');
+-- In turns, as often as a busy machine needs for one undisturbed time of each.
+CREATE FUNCTION small.alike(one text, other text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    shortest double precision;
+    shortest_other double precision;
+BEGIN
+    FOR i IN 1..30 LOOP
+        shortest := least(shortest, small.takes(one, 'timing ' || i));
+        shortest_other := least(shortest_other, small.takes(other, 'timing ' || i));
+        IF i >= 3 AND abs(shortest - shortest_other) < least(shortest, shortest_other) / 2 THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END $$;
+SELECT ok(small.alike('north.manager@small.example', 'nobody@small.example'), 'A35 unknown and without password take the same time');
 SELECT csm_private.set_password(small.tenant(), small.u('north manager'), 'right horse of north manager');
-SELECT cmp_ok(abs(small.takes('north.manager@small.example') - small.takes('nobody@small.example')), '<', (small.takes('x') / 2)::double precision, 'A35 so do known and unknown');
+SELECT ok(small.alike('north.manager@small.example', 'nobody@small.example'), 'A35 so do known and unknown');
 SELECT small.logs_in('north.manager@small.example', 'guess') FROM generate_series(1, 5);
-SELECT cmp_ok(abs(small.takes('north.manager@small.example') - small.takes('nobody@small.example')), '<', (small.takes('x') / 2)::double precision, 'A35 so do locked and unknown');
+SELECT ok(small.alike('north.manager@small.example', 'nobody@small.example'), 'A35 so do locked and unknown');
 SELECT cmp_ok(small.takes('nobody@small.example'), '>', 10::double precision, 'A35 which is the time of a hash');
 SELECT ok(NOT csm_private.password_outdated(csm_private.password_hash('x')), 'A35 new hashes have today''s cost');
 SELECT matches((SELECT hash FROM csm.passwords WHERE user_id = small.u('mother')), '^\$argon2id\$v=19\$m=65536,t=2,p=1\$', 'A35 Argon2id');
