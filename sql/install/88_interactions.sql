@@ -306,12 +306,13 @@ BEGIN
                                   verification, verified_how, verified_at)
     VALUES (i.tenant_id, i.branch, i.requester_id, i.account_id, csm.current_user_id(), i.opened_at, channel,
             CASE WHEN by_bot OR channel = 'bot' THEN 'bot' ELSE 'agent' END, subject, language,
-            CASE WHEN own THEN 'verified' ELSE 'claimed' END, CASE WHEN own THEN 'sign_in' ELSE 'desk' END, i.opened_at)
+            CASE WHEN own AND me = csm.current_user_id() THEN 'verified' ELSE 'claimed' END,
+            CASE WHEN NOT own THEN 'desk' WHEN me = csm.current_user_id() THEN 'sign_in' ELSE 'on_behalf' END, i.opened_at)
     RETURNING * INTO i;
     RETURN i;
 END $$;
 COMMENT ON FUNCTION csm.open_interaction(text, text, bigint, bigint, text, boolean) IS
-'Opens an interaction and returns it: for oneself (verified by sign_in), staff also for a person in their reach (claimed). channel: chat, phone, email, bot, social. account_id: the home account by default. by_bot: a bot answers first; so for channel bot. Errors: 42501 nobody signed in, or person or account out of reach (hidden and missing alike), 23514 channel or subject, SM007 too many this hour';
+'Opens an interaction and returns it: for oneself (verified by sign_in; by csm.on_behalf_of() claimed by on_behalf), staff also for a person in their reach (claimed by desk). channel: chat, phone, email, bot, social. account_id: the home account by default. by_bot: a bot answers first; so for channel bot. Errors: 42501 nobody signed in, or person or account out of reach (hidden and missing alike), 23514 channel or subject, SM007 too many this hour';
 
 CREATE FUNCTION csm.open_guest_interaction(channel text DEFAULT 'chat', subject text DEFAULT NULL, language text DEFAULT 'english',
     by_bot boolean DEFAULT false, OUT interaction_id bigint, OUT token text)
