@@ -1,8 +1,8 @@
 /*
  * csm_case_follow.c
  *	  What a change of a case sets in motion: timers of a solution or a question
- *	  that nobody answers, the clocks of a dispute, the end of an open escalation,
- *	  what children of a major case have to follow.
+ *	  that nobody answers, the clocks of a dispute, a survey, the end of an open
+ *	  escalation, what children of a major case have to follow.
  *
  * Triggers of csm.cases decide in C what concerns them: a WHEN clause is parsed
  * anew for every statement.  Few changes concern any of this.
@@ -97,6 +97,15 @@ move_follow_up(const CsmCaseRow *after, int64 tenant_id, int64 case_id)
 	else
 		csm_timer_set(tenant_id, "follow_up", case_id, case_id,
 					  DatumGetTimestampTz(csm_case_row_value(after, CASE_follow_up_at)));
+}
+
+/* Whether and whom to ask how content he was, the handler decides (88_surveys.sql). */
+static void
+await_survey(const CsmCaseRow *row, int64 tenant_id, int64 case_id)
+{
+	if (csm_case_row_null(row, CASE_parent_id) &&
+		csm_type_setting(tenant_id, csm_case_row_text(row, CASE_case_type), "survey") != NULL)
+		csm_timer_set(tenant_id, "survey", case_id, case_id, GetCurrentTimestamp());
 }
 
 /* ---- disputes ---- */
@@ -245,6 +254,8 @@ changed(const CsmCaseRow *before, const CsmCaseRow *after, int64 tenant_id, int6
 	if (was != is)
 	{
 		move_timers(after, was, is, tenant_id, case_id);
+		if (is == CSM_CLASS_RESOLVED || is == CSM_CLASS_CLOSED)
+			await_survey(after, tenant_id, case_id);
 		if (csm_class_is_final(is) && !csm_class_is_final(was))
 			end_escalations(tenant_id, case_id);
 	}

@@ -85,6 +85,7 @@ BEGIN
         SET notes = CASE WHEN p.notes IS NOT NULL THEN 'erased' END, reason = CASE WHEN p.reason IS NOT NULL THEN 'erased' END
         WHERE p.case_id = ANY (case_ids);
         UPDATE csm.handling_notes n SET body = 'erased' WHERE n.case_id = ANY (case_ids);
+        UPDATE csm.survey_answers a SET body = NULL WHERE a.case_id = ANY (case_ids) AND a.body IS NOT NULL;
         UPDATE csm.knowledge_gaps g SET summary = 'erased' WHERE g.case_id = ANY (case_ids);
         UPDATE csm.case_blocks b SET note = 'erased' WHERE b.case_id = ANY (case_ids) AND b.note IS NOT NULL;
         UPDATE csm.escalations x

@@ -181,6 +181,7 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.invite_contact(bigint,text,text,text,text)'), ('csm.rotate_registration_code(bigint,boolean)'),
                        ('csm.start_session(text)'), ('csm.create_api_key(text,text,text[],timestamp with time zone)'),
                        ('csm.revoke_session(bigint)'), ('csm.revoke_all_sessions(bigint,boolean)'), ('csm_private.administers(bigint,bigint)'),
+                       ('csm.survey_by_token(text)'), ('csm.answer_survey(text,jsonb)'), ('csm.my_surveys()'), ('csm.answer_my_survey(bigint,jsonb)'),
                        ('csm.receive_email(jsonb)'), ('csm.settle_email(bigint,bigint)'), ('csm.on_behalf_of(bigint)'), ('csm.upsert_users(jsonb,boolean)'),
                        ('csm.licence_usage(tstzrange,text)'), ('csm.licence_preview(text,text,integer)'),
                        ('csm.place_hold(text,bigint,bigint,bigint)'), ('csm.release_hold(bigint)'), ('csm.request_erasure(bigint,text)'),

@@ -25,6 +25,8 @@ SELECT set_eq('SELECT DISTINCT name FROM reach WHERE NOT predicate', ARRAY[
     'confirm_email',
     -- no more mail of a kind, by the token in it
     'unsubscribe',
+    -- a survey by its token
+    'survey_by_token', 'answer_survey',
     -- a conversation without a name
     'open_guest_interaction', 'guest_say', 'guest_transcript',
     -- reading what is public

@@ -108,6 +108,11 @@ $node->safe_psql('postgres', q{
 	UPDATE csm.registrations SET state = 'approved', user_id = small.u('son'), confirmed_at = now(), decided_at = now() WHERE kind = 'consumer';
 	SELECT csm_private.send_mail(small.tenant(), 'probe', 'a@north.example', small.u('son'));
 	SELECT csm.allow_mail_sender(small.u('viewer'));
+	INSERT INTO csm.surveys (tenant_id, key, label) VALUES (small.tenant(), 'after', 'After');
+	INSERT INTO csm.survey_questions (tenant_id, survey_id, key, kind, label) SELECT tenant_id, id, 'q', 'csat', 'Q' FROM csm.surveys;
+	INSERT INTO csm.survey_responses (tenant_id, case_id, survey_id, user_id, expires_at) SELECT tenant_id, small.c('north: valve'), id, small.u('son'), '2100-01-01' FROM csm.surveys;
+	INSERT INTO csm.survey_answers (tenant_id, response_id, question_id, case_id, user_id, score) SELECT r.tenant_id, r.id, q.id, r.case_id, r.user_id, 3 FROM csm.survey_responses r, csm.survey_questions q;
+	INSERT INTO csm_private.survey_tokens (response_id, tenant_id, user_id, token_hash) SELECT id, tenant_id, user_id, sha256('survey') FROM csm.survey_responses;
 	SELECT csm.allow_mail_gateway(small.u('viewer'));
 	INSERT INTO csm.email_log (tenant_id, message_id, from_address, status, case_id, body) VALUES (small.tenant(), '<a@x.example>', 'a@x.example', 'refused', small.c('north: valve'), 'text');
 	SELECT csm_private.mail_token(small.c('north: valve'), small.u('son'));
