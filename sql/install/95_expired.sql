@@ -38,6 +38,12 @@ BEGIN
                               WHERE o.tenant_id = tenant_id AND o.expires_at <= at_time LIMIT at_most FOR UPDATE SKIP LOCKED));
     GET DIAGNOSTICS n = ROW_COUNT;
     most := greatest(most, n);
+    DELETE FROM csm_private.survey_tokens s
+    WHERE s.ctid = ANY (ARRAY(SELECT o.ctid FROM csm_private.survey_tokens o
+                              JOIN csm.survey_responses r ON r.id = o.response_id AND r.tenant_id = o.tenant_id
+                              WHERE o.tenant_id = tenant_id AND r.expires_at <= at_time LIMIT at_most FOR UPDATE OF o SKIP LOCKED));
+    GET DIAGNOSTICS n = ROW_COUNT;
+    most := greatest(most, n);
     DELETE FROM csm.outbox m
     WHERE m.ctid = ANY (ARRAY(SELECT o.ctid FROM csm.outbox o
                               WHERE o.tenant_id = tenant_id AND o.expires_at <= at_time LIMIT at_most FOR UPDATE SKIP LOCKED));
@@ -45,7 +51,7 @@ BEGIN
     RETURN greatest(most, n);
 END $$;
 COMMENT ON FUNCTION csm_private.delete_expired(bigint, integer) IS
-'Deletes sessions and API keys that have ended, tokens of resets and of new addresses, spent ID tokens, used captchas and messages that have expired: of each at most so many. Returns the greatest of the numbers. By the clock, never ahead of it';
+'Deletes sessions and API keys that have ended, tokens of resets, of new addresses and of surveys, spent ID tokens, used captchas and messages that have expired: of each at most so many. Returns the greatest of the numbers. By the clock, never ahead of it';
 
 CREATE FUNCTION csm_private.due_expired(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE

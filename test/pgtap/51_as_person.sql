@@ -49,6 +49,10 @@ SELECT is(small.look(900000000000, 'csm_agent') ->> 'ids', 'none', 'V14 so is wh
 SELECT is(small.look(NULL, 'csm_agent'), NULL, 'V14 NULL runs nothing');
 SELECT is(small.look(small.u('mother'), 'csm_portal', '{"null": 1}'), NULL, 'V14 an answer may be NULL');
 
+-- Workers believe what their leader does.
+SELECT set_config(n, '0', true) FROM unnest('{parallel_setup_cost,parallel_tuple_cost,min_parallel_table_scan_size,min_parallel_index_scan_size}'::text[]) n \g /dev/null
+SELECT is(small.look(small.u(n), r) ->> 'ids', small.ids(n, r), format('V14 in a parallel plan: %s as %s', n, r)) FROM (VALUES ('north manager', 'csm_portal'), ('desk manager', 'csm_agent')) v(n, r);
+
 -- Called by somebody, who is himself again afterwards.
 SELECT set_config('csm.user_id', small.u('desk manager')::text, true), set_config('csm.persona', 'staff:manager', true), set_config('row_security', 'off', true) \g /dev/null
 CREATE TEMP TABLE before AS SELECT small.state() AS state;

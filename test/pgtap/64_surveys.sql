@@ -110,6 +110,9 @@ SELECT is((SELECT e.audience || ' ' || e.actor_id || ' ' || (e.payload ->> 'csat
 SELECT is(small.due(), 'nothing', 'A32 nothing follows');
 UPDATE csm.survey_responses SET expires_at = clock_timestamp() WHERE case_id = small.c('first');
 SELECT is(small.answer(small.token('first'), '{"satisfied": 5}'), 'refused', 'A32 expired: refused alike');
+SELECT is((SELECT count(*) FROM csm_private.survey_tokens t WHERE t.response_id = (small.response('first')).id), 1::bigint, 'A32 its token');
+SELECT csm_private.delete_expired(small.tenant(), 100) \g /dev/null
+SELECT is((SELECT count(*) FROM csm_private.survey_tokens t WHERE t.response_id = (small.response('first')).id), 0::bigint, 'A32 goes by itself');
 
 -- Answering signed in.
 CREATE FUNCTION small.mine(person text, role_name text DEFAULT 'csm_portal') RETURNS text LANGUAGE sql
