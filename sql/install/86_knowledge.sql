@@ -396,6 +396,10 @@ DECLARE
     b csm.knowledge_bases;
 BEGIN
     IF csm_private.restoring() THEN
+        -- of a word that is erased nothing is found
+        IF TG_OP = 'UPDATE' AND (NEW.title, NEW.keywords, NEW.body) IS DISTINCT FROM (OLD.title, OLD.keywords, OLD.body) THEN
+            NEW.search := csm_private.search_vector(NEW.language, NEW.number || ' ' || NEW.title, NEW.keywords, NEW.body);
+        END IF;
         RETURN NEW;
     ELSIF TG_OP = 'INSERT' THEN
         SELECT * INTO b FROM csm.knowledge_bases k WHERE k.id = NEW.base_id AND k.tenant_id = NEW.tenant_id;

@@ -401,6 +401,12 @@ SELECT is(pg_temp.does('b2b agent', format('SELECT state FROM csm.act_on_gap(%s,
 
 -- ---- personal data ----
 
+UPDATE csm.users SET display_name = 'Eberhard Quux' WHERE id = small.u('mother');
+INSERT INTO k SELECT 'quux', pg_temp.does('account team', format($$INSERT INTO csm.articles (base_id, title, body) VALUES (%s, 'How it was solved', 'As for Eberhard Quux') RETURNING id$$, pg_temp.base('help')))::bigint;
+RESET csm.user_id;
+SELECT set_has(format('SELECT table_name, row_id FROM csm.find_mentions(%s)', small.u('mother')), format($$VALUES ('csm.articles', %s::bigint)$$, pg_temp.k('quux')), 'A37 who is named in an article is found');
+SELECT ok(csm.redact_mention(small.u('mother'), 'csm.articles', 'body', pg_temp.k('quux')), 'A37 and redacted');
+SELECT ok(body !~ 'Quux' AND NOT csm.matches(search, csm.search_query('quux', 'en')), 'A37 in the text and in the words by which it is found') FROM csm.articles WHERE id = pg_temp.k('quux');
 SELECT lives_ok(format('SELECT csm.erase_person(%s, ''asked'')', small.u('son')), 'A37 a reader is erased');
 SELECT is((SELECT comment FROM csm.article_feedback WHERE user_id = small.u('son')), 'erased', 'A37 and what he wrote');
 SELECT lives_ok(format('SELECT csm.merge_users(%s, %s, ''the same'')', small.u('proxy'), small.u('account team')), 'A36 an author is merged');
