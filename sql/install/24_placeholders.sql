@@ -26,12 +26,14 @@ COMMENT ON FUNCTION csm_private.check_placeholders(text, text, text[]) IS
 -- The text between placeholders and the values are put together in one pass, so
 -- that braces in a value stay what they are.
 CREATE FUNCTION csm_private.fill_in(body text, "values" jsonb) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT string_agg(concat(between.text, "values" ->> named.name[1]), '' ORDER BY between.n)
-    FROM regexp_split_to_table(body, '\{\{[^{}]*\}\}') WITH ORDINALITY AS between(text, n)
-    LEFT JOIN LATERAL regexp_matches(body, '\{\{([^{}]*)\}\}', 'g') WITH ORDINALITY AS named(name, n) ON named.n = between.n;
-END;
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT string_agg(concat(between.text, "values" ->> named.name[1]), '' ORDER BY between.n)
+            FROM regexp_split_to_table(body, '\{\{[^{}]*\}\}') WITH ORDINALITY AS between(text, n)
+            LEFT JOIN LATERAL regexp_matches(body, '\{\{([^{}]*)\}\}', 'g') WITH ORDINALITY AS named(name, n) ON named.n = between.n);
+END $$;
 ALTER FUNCTION csm_private.fill_in(text, jsonb) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm_private.fill_in(text, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION csm_private.fill_in(text, jsonb) TO csm_portal, csm_agent, csm_admin;

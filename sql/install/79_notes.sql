@@ -144,9 +144,12 @@ GRANT INSERT (name, body, case_type, active), UPDATE (name, body, case_type, act
 -- is accepted has a value.  Names of people come from csm.case_people(), which
 -- is what the caller may read on the case (V11).
 CREATE FUNCTION csm_private.template_values(case_id bigint) RETURNS TABLE (placeholder text, value text)
-LANGUAGE sql STABLE ROWS 20
+LANGUAGE plpgsql STABLE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH c AS (
         SELECT c.* FROM csm.cases c WHERE c.id = template_values.case_id
     ), named AS (
@@ -181,8 +184,8 @@ AS $$
         ('partner.name', (SELECT n.name FROM named n WHERE n.relation = 'partner')),
         ('product.name', (SELECT p.name FROM csm.products p WHERE p.id = c.product_id AND p.tenant_id = c.tenant_id)),
         ('me.name', (SELECT u.display_name FROM csm.users u WHERE u.id = csm.current_user_id()))
-    ) AS v(placeholder, value)
-$$;
+    ) AS v(placeholder, value);
+END $$;
 ALTER FUNCTION csm_private.template_values(bigint) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm_private.template_values(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION csm_private.template_values(bigint) TO csm_portal, csm_agent;
