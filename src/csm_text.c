@@ -335,8 +335,8 @@ has_trigram(text *needle)
  * Before version 18 pg_trgm folds by libc, whatever provider the database has.
  * With another provider an index could miss rows.
  */
-static bool
-trgm_folds_as_we_do(void)
+bool
+csm_trgm_folds_as_we_do(void)
 {
 #if PG_VERSION_NUM >= 180000
 	return true;
@@ -467,7 +467,7 @@ contains_index_condition(SupportRequestIndexCondition *req, List *args)
 	if (get_opfamily_member(req->opfamily, TEXTOID, TEXTOID, TRGM_ILIKE_STRATEGY) != OID_TEXT_ICLIKE_OP)
 		return NIL;
 	value = csm_expected_value(req->root, needle);
-	if (value == NULL || !trgm_folds_as_we_do() || !has_trigram(DatumGetTextPP(value->constvalue)))
+	if (value == NULL || !csm_trgm_folds_as_we_do() || !has_trigram(DatumGetTextPP(value->constvalue)))
 		return NIL;
 	if (!index_is_worth_it(req->root, req->index,
 						   csm_guessed_selectivity(req->root, haystack, value, 0),

@@ -10,6 +10,7 @@
 
 /* csm_text.c */
 extern Datum csm_like_pattern(PG_FUNCTION_ARGS);
+extern bool csm_trgm_folds_as_we_do(void);
 
 /* csm_text_estimate.c */
 extern Const *csm_expected_value(PlannerInfo *root, Node *expression);

@@ -1,7 +1,6 @@
 /*
  * csm_words.c
- *	  The words of a text and of a query: the one way in which search columns
- *	  are filled and asked.
+ *	  The words of a text: the one way in which search columns are filled.
  *
  * A language is the name of a text search configuration (english,
  * schema.name) or a language tag (de, pt-BR); what is unknown counts as simple.
@@ -9,12 +8,10 @@
  * Accents.  A document holds each word twice where an accent makes a
  * difference: its stem without accents, and the stem of the word without
  * accents.  So a word is found by whoever types it with its accents (stems and
- * stop words of the language hold) and by whoever does not.  A query is made of
- * both readings in the same way.
+ * stop words of the language hold) and by whoever does not.  csm_search_query.c
+ * makes a query of both readings in the same way.
  */
 #include "postgres.h"
-
-#include <ctype.h>
 
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
@@ -24,24 +21,18 @@
 #include "tsearch/ts_utils.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/guc.h"
-#include "utils/pg_crc.h"
 #include "utils/syscache.h"
 
 #include "csm_fold.h"
 #include "csm_words.h"
 
 PG_FUNCTION_INFO_V1(csm_search_vector);
-PG_FUNCTION_INFO_V1(csm_search_query);
 
 /*
  * Characters of a text that are indexed.  The longest text of a case is as
  * long; a longer one must not fail here for being too long to be indexed.
  */
 #define MAX_TEXT		100000
-
-/* Characters of a query that are read: nobody types more. */
-#define MAX_QUERY		1000
 
 /* ISO 639-1 to the server's own configurations. */
 static const struct
@@ -164,114 +155,4 @@ csm_search_vector(PG_FUNCTION_ARGS)
 		vector = vector == (Datum) 0 ? words : DirectFunctionCall2(tsvector_concat, vector, words);
 	}
 	PG_RETURN_DATUM(vector);
-}
-
-/* --- queries --- */
-
-/*
- * A minus that no word follows before the next one says nothing, but nests: the
- * server's parser has room for 32 of them and fails.
- */
-static void
-drop_idle_minuses(char *text)
-{
-	char	   *minus = NULL;
-
-	for (char *c = text; *c != '\0'; c++)
-	{
-		if (*c == '-')
-		{
-			if (minus != NULL)
-				*minus = ' ';
-			minus = c;
-		}
-		else if (IS_HIGHBIT_SET(*c) || isalnum((unsigned char) *c))
-			minus = NULL;
-	}
-}
-
-/* Without the server's notice about stop words: nobody reads it. */
-static TSQuery
-parse_query(Oid config, const char *text)
-{
-	int			nest = NewGUCNestLevel();
-	TSQuery		query;
-
-	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	query = DatumGetTSQuery(DirectFunctionCall2(websearch_to_tsquery_byid, ObjectIdGetDatum(config),
-												CStringGetTextDatum(text)));
-	AtEOXact_GUC(true, nest);
-	return query;
-}
-
-/* The same query with words that have no accents. */
-static TSQuery
-fold_query(TSQuery query)
-{
-	QueryItem  *items = GETQUERY(query);
-	char	   *from = GETOPERAND(query);
-	char	  **words = palloc0(sizeof(char *) * Max(1, query->size));
-	Size		bytes = 0;
-	TSQuery		result;
-	char	   *to;
-
-	for (int i = 0; i < query->size; i++)
-	{
-		QueryOperand *word = &items[i].qoperand;
-
-		if (items[i].type != QI_VAL)
-			continue;
-		words[i] = csm_fold_accents(from + word->distance, (int) word->length);
-		if (words[i] == NULL || strlen(words[i]) >= MAXSTRLEN)
-			words[i] = pnstrdup(from + word->distance, word->length);
-		bytes += strlen(words[i]) + 1;
-	}
-	result = palloc0(HDRSIZETQ + query->size * sizeof(QueryItem) + bytes);
-	SET_VARSIZE(result, HDRSIZETQ + query->size * sizeof(QueryItem) + bytes);
-	result->size = query->size;
-	memcpy(GETQUERY(result), items, query->size * sizeof(QueryItem));
-	to = GETOPERAND(result);
-	for (int i = 0; i < query->size; i++)
-	{
-		QueryOperand *word = &GETQUERY(result)[i].qoperand;
-		pg_crc32	crc;
-
-		if (words[i] == NULL)
-			continue;
-		word->length = strlen(words[i]);
-		word->distance = to - GETOPERAND(result);
-		memcpy(to, words[i], word->length + 1);
-		INIT_LEGACY_CRC32(crc);
-		COMP_LEGACY_CRC32(crc, words[i], word->length);
-		FIN_LEGACY_CRC32(crc);
-		word->valcrc = (int32) crc;
-		to += word->length + 1;
-	}
-	return result;
-}
-
-/* csm.search_query(query, language) */
-Datum
-csm_search_query(PG_FUNCTION_ARGS)
-{
-	char	   *typed = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Oid			config = csm_words_config(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	int			length = pg_mbcharcliplen(typed, (int) strlen(typed), MAX_QUERY);
-	char	   *folded;
-	TSQuery		query;
-	TSQuery		plain;
-
-	if (!OidIsValid(config))
-		PG_RETURN_NULL();
-	typed[length] = '\0';
-	drop_idle_minuses(typed);
-	folded = csm_fold_accents(typed, length);
-	query = fold_query(parse_query(config, typed));
-	if (folded == NULL)
-		PG_RETURN_TSQUERY(query);
-	plain = parse_query(config, folded);
-	if (VARSIZE(plain) == VARSIZE(query) && memcmp(plain, query, VARSIZE(query)) == 0)
-		PG_RETURN_TSQUERY(query);
-	PG_RETURN_DATUM(DirectFunctionCall2(tsquery_or, TSQueryGetDatum(query), TSQueryGetDatum(plain)));
 }

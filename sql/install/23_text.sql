@@ -50,3 +50,51 @@ REVOKE ALL ON FUNCTION csm.search_query(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION csm.search_query(text, text) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
 COMMENT ON FUNCTION csm.search_query(text, text) IS
 'What somebody typed (words, "a phrase", or, -not) as a query for csm.matches(), for texts of a language (a text search configuration or a language tag); accents make no difference. No input is an error; 1,000 characters count; NULL if either is NULL';
+
+CREATE OR REPLACE FUNCTION csm_private.search_query_in(query text, languages text[], loose boolean) RETURNS tsquery
+AS 'MODULE_PATHNAME', 'csm_search_query_in' LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100;
+ALTER FUNCTION csm_private.search_query_in(text, text[], boolean) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.search_query_in(text, text[], boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm_private.search_query_in(text, text[], boolean) TO csm_guest, csm_portal, csm_agent, csm_admin;
+COMMENT ON FUNCTION csm_private.search_query_in(text, text[], boolean) IS
+'What somebody typed as a query in several languages (up to 8), joined by OR; loose: any two of its five longest words, one of them where it has two, nothing where it has one';
+
+CREATE OR REPLACE FUNCTION csm.search_score(document tsvector, query tsquery) RETURNS real
+AS 'MODULE_PATHNAME', 'csm_search_score' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50;
+ALTER FUNCTION csm.search_score(tsvector, tsquery) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm.search_score(tsvector, tsquery) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm.search_score(tsvector, tsquery) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm.search_score(tsvector, tsquery) IS
+'How well a document answers a query, 0 to 1, from these two alone, so that no other row has a say: the share of the query that it holds, where a long word weighs more than a short one and a title (weight A) more than a text, and how close together the words stand';
+
+-- Names in spite of typing errors (src/csm_resembles.c).
+CREATE OR REPLACE FUNCTION csm_private.resembles_support(internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'csm_resembles_support' LANGUAGE c STRICT;
+ALTER FUNCTION csm_private.resembles_support(internal) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.resembles_support(internal) FROM PUBLIC;
+COMMENT ON FUNCTION csm_private.resembles_support(internal) IS 'Planner support of csm.resembles: index condition, selectivity';
+
+CREATE OR REPLACE FUNCTION csm.resembles(haystack text, needle text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_resembles' LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 20
+SUPPORT csm_private.resembles_support;
+ALTER FUNCTION csm.resembles(text, text) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm.resembles(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm.resembles(text, text) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm.resembles(text, text) IS
+'Whether haystack, a name or title, holds at least half of the trigrams of needle, so that a typing error does no harm; case makes no difference, NULL if either is NULL. Uses a pg_trgm index below row-level security where pg_trgm.word_similarity_threshold is 0.5 or less';
+
+CREATE OR REPLACE FUNCTION csm.resemblance(haystack text, needle text) RETURNS real
+AS 'MODULE_PATHNAME', 'csm_resemblance' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20;
+ALTER FUNCTION csm.resemblance(text, text) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm.resemblance(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm.resemblance(text, text) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm.resemblance(text, text) IS
+'How much a name or title is like what was typed, 0 to 1: three quarters the share of needle''s trigrams that it holds, one quarter the share of its own that needle holds; NULL if either is NULL';
+
+CREATE OR REPLACE FUNCTION csm.highlight(language text, document text, query text, words integer DEFAULT 30) RETURNS text
+AS 'MODULE_PATHNAME', 'csm_highlight' LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000;
+ALTER FUNCTION csm.highlight(text, text, text, integer) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm.highlight(text, text, text, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm.highlight(text, text, text, integer) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm.highlight(text, text, text, integer) IS
+'The passage of a document that answers best what was typed, of about so many words (5 to 200), as HTML: everything the document holds is escaped, words that were found stand in <mark>. The first 50,000 characters count; NULL if any argument is NULL';
