@@ -99,6 +99,7 @@ CREATE INDEX cases_party_idx ON csm.cases USING gin (party_keys) WITH (fastupdat
 CREATE INDEX cases_parent_idx ON csm.cases (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX cases_assigned_to_idx ON csm.cases (assigned_to) WHERE assigned_to IS NOT NULL;
 CREATE INDEX cases_search_idx ON csm.cases USING gin (search);
+CREATE INDEX cases_major_idx ON csm.cases (tenant_id, opened_at) WHERE major_state = 'accepted';
 DO $$
 BEGIN
     EXECUTE format('CREATE INDEX cases_subject_trgm_idx ON csm.cases USING gin (subject %s.gin_trgm_ops)',
