@@ -367,7 +367,7 @@ BEGIN
         CONTINUE WHEN numnode(q) = 0 OR q = loose AND n > 0;
         RETURN QUERY
         SELECT 'question', t.id, NULL::text, t.title,
-               round((csm.search_score(t.search, strict) * CASE WHEN q = strict THEN 0.9 ELSE 0.5 END
+               round((csm.search_score(t.search, strict) * CASE WHEN q = strict THEN 0.8 ELSE 0.4 END
                       + 0.1 * exp(- extract(epoch FROM as_of - t.created_at) / 31536000.0)::float8)::numeric, 6),
                CASE WHEN q = strict THEN 'words' ELSE 'some words' END, t.created_at
         FROM (SELECT t.id, t.title, t.search, t.created_at FROM csm.questions t
@@ -381,7 +381,7 @@ BEGIN
 
     IF n = 0 AND length(typed) BETWEEN 4 AND 100 THEN
         RETURN QUERY
-        SELECT 'question', t.id, NULL::text, t.title, round((0.5 * csm.resemblance(t.title, typed))::numeric, 6), 'similar', t.created_at
+        SELECT 'question', t.id, NULL::text, t.title, round((0.4 * csm.resemblance(t.title, typed))::numeric, 6), 'similar', t.created_at
         FROM (SELECT t.id, t.title, t.created_at FROM csm.questions t
               WHERE csm.resembles(t.title, typed) AND t.search IS NOT NULL
                 AND t.created_at BETWEEN since AND before
@@ -492,7 +492,7 @@ BEGIN ATOMIC
         ) x
         WHERE a.typed <> '' AND (after IS NULL OR (x.score, p.kind, p.id) < (p.score, x.kind, x.id))
         ORDER BY x.score DESC, x.kind, x.id
-        LIMIT "limit"
+        LIMIT greatest("limit", 1)
     ) h
     ORDER BY h.score DESC, h.kind, h.id;
 END;

@@ -57,7 +57,7 @@ BEGIN
         found_some := false;
         IF length(fragment) >= 3 THEN
             RETURN QUERY
-            SELECT 'question', t.id, NULL::text, t.title, round((0.5 + 0.5 * csm.resemblance(t.title, typed))::numeric * 0.95, 6)
+            SELECT 'question', t.id, NULL::text, t.title, round((0.5 + 0.5 * csm.resemblance(t.title, typed))::numeric * 0.9, 6)
             FROM (SELECT t.id, t.title FROM csm.questions t
                   WHERE csm.contains(t.title, fragment) AND (numnode(rest) = 0 OR csm.matches(t.search, rest))
                     AND t.search IS NOT NULL
@@ -67,7 +67,7 @@ BEGIN
         END IF;
         IF numnode(strict) > 0 AND (NOT found_some OR numnode(rest) > 0) THEN
             RETURN QUERY
-            SELECT 'question', t.id, NULL::text, t.title, round(csm.search_score(t.search, strict)::numeric * 0.95, 6)
+            SELECT 'question', t.id, NULL::text, t.title, round(csm.search_score(t.search, strict)::numeric * 0.9, 6)
             FROM (SELECT t.id, t.title, t.search FROM csm.questions t
                   WHERE csm.matches(t.search, strict)
                   ORDER BY t.created_at DESC, t.id DESC LIMIT 50) t;
@@ -76,7 +76,7 @@ BEGIN
         END IF;
         IF numnode(loose) > 0 AND NOT found_some THEN
             RETURN QUERY
-            SELECT 'question', t.id, NULL::text, t.title, round((0.5 * csm.search_score(t.search, strict))::numeric * 0.95, 6)
+            SELECT 'question', t.id, NULL::text, t.title, round((0.5 * csm.search_score(t.search, strict))::numeric * 0.9, 6)
             FROM (SELECT t.id, t.title, t.search FROM csm.questions t
                   WHERE csm.matches(t.search, loose)
                   ORDER BY t.created_at DESC, t.id DESC LIMIT 200) t;
