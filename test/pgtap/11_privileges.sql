@@ -224,6 +224,10 @@ SELECT is_empty($$ SELECT p.oid::regprocedure, r FROM pg_proc p JOIN pg_namespac
                                            -- rendered for the person who reads it
                                            'notification_message', 'notification_template', 'notification_values', 'one_line',
                                            'may_link', 'may_authorize', 'manages_item', 'article_allows', 'base_allows', 'may_place_article', 'note_view', 'gap_allows', 'reader_language',
+                                           -- search: steps of functions that run with the caller's rights
+                                           'search_languages', 'search_query_in', 'search_filters', 'search_kinds', 'search_cursor', 'search_place', 'search_cases',
+                                           'search_articles', 'search_questions', 'search_names', 'search_snippet', 'facets_of', 'suggestions', 'case_to_compare',
+                                           'cases_like', 'answer_passage', 'guess_fields',
                                            'case_staff_reads', 'sla_business', 'sla_condition', 'administers') $$,
                 'privileges: no more of csm_private can be called than policies call');
 SELECT is_empty($$ SELECT r.rolname FROM pg_roles r WHERE r.rolname IN ('csm_owner', 'csm_guest', 'csm_portal', 'csm_agent', 'csm_reporter', 'csm_admin')

@@ -197,7 +197,8 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm_private.interaction_for_case(bigint)'), ('csm_private.link_interaction(csm.cases,bigint)'),
                        ('csm.next_mail(integer,interval)'), ('csm.acknowledge_mail(bigint[])'),
                        ('csm.next_notifications(text,integer,interval)'), ('csm.acknowledge_notifications(bigint[],text)'), ('csm.unsubscribe(text,boolean)'), ('csm.notification_status()'),
-                       ('csm.mark_read(bigint[])'), ('csm_private.notification_template(text,text)')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
+                       ('csm.mark_read(bigint[])'), ('csm_private.notification_template(text,text)'),
+                       ('csm_private.search_languages()')$$, 'catalogue: SECURITY DEFINER functions that somebody may call');
 
 -- Privileges
 SELECT set_eq($$SELECT t.relname::text FROM pg_temp.csm_tables t WHERE has_any_column_privilege('csm_guest', t.oid, 'SELECT, INSERT, UPDATE') OR has_table_privilege('csm_guest', t.oid, 'DELETE')$$,

@@ -14,7 +14,9 @@ SELECT set_eq('SELECT DISTINCT name FROM reach WHERE NOT predicate', ARRAY[
     -- who is asking
     'current_user_id', 'current_tenant_id', 'guest_tenant_id', 'default_tenant_id', 'whoami', 'act_as', 'sign_out',
     -- arithmetic with text
-    'matches', 'contains',
+    'matches', 'contains', 'resembles', 'resemblance', 'search_query', 'search_score', 'highlight',
+    -- search of what is public
+    'search', 'search_facets', 'suggest', 'answer',
     -- signing in
     'sign_in', 'sign_in_password', 'change_password', 'request_password_reset', 'reset_password',
     -- public knowledge
