@@ -55,7 +55,7 @@ CREATE OR REPLACE FUNCTION csm_private.search_query_in(query text, languages tex
 AS 'MODULE_PATHNAME', 'csm_search_query_in' LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100;
 ALTER FUNCTION csm_private.search_query_in(text, text[], boolean) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm_private.search_query_in(text, text[], boolean) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm_private.search_query_in(text, text[], boolean) TO csm_guest, csm_portal, csm_agent, csm_admin;
+GRANT EXECUTE ON FUNCTION csm_private.search_query_in(text, text[], boolean) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
 COMMENT ON FUNCTION csm_private.search_query_in(text, text[], boolean) IS
 'What somebody typed as a query in several languages (up to 8), joined by OR; loose: any two of its five longest words, one of them where it has two, nothing where it has one';
 

@@ -27,7 +27,7 @@ DECLARE
     shared jsonb;
 BEGIN
     IF tenant IS NULL THEN
-        RETURN '{}';
+        RETURN '{}'::text[];
     END IF;
     SELECT t.settings -> 'search' -> 'languages' INTO shared FROM csm.tenants t WHERE t.id = tenant;
     IF jsonb_typeof(shared) IS DISTINCT FROM 'array' THEN
@@ -48,7 +48,7 @@ BEGIN ATOMIC
 END;
 ALTER FUNCTION csm.search_query(text) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm.search_query(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm.search_query(text) TO csm_guest, csm_portal, csm_agent, csm_admin;
+GRANT EXECUTE ON FUNCTION csm.search_query(text) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
 COMMENT ON FUNCTION csm.search_query(text) IS
 'What somebody typed as a query for csm.matches(), in his language and in those of the tenant (csm.tenants.settings -> search -> languages, english by default); NULL for NULL';
 
@@ -72,7 +72,7 @@ AS $$
 DECLARE
     f record;
     v record;
-    checked jsonb := '{}';
+    checked jsonb := '{}'::jsonb;
     shape text;
 BEGIN
     IF jsonb_typeof(filters) IS DISTINCT FROM 'object' THEN
@@ -120,7 +120,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    everything CONSTANT text[] := '{account,article,case,person,product,question}';
+    everything CONSTANT text[] := '{account,article,case,person,product,question}'::text[];
     wanted text[] := coalesce(kinds, everything);
 BEGIN
     IF NOT wanted <@ everything THEN
@@ -129,7 +129,7 @@ BEGIN
     -- Nobody finds nothing; a visitor finds what is public.
     ELSIF csm.current_tenant_id() IS NULL
           AND (csm.guest_tenant_id() IS NULL OR NOT pg_has_role('csm_guest', 'USAGE')) THEN
-        RETURN '{}';
+        RETURN '{}'::text[];
     END IF;
     RETURN ARRAY(
         SELECT DISTINCT k.kind
