@@ -10,13 +10,13 @@
 -- extension's own answers before it measures.
 
 \set ON_ERROR_STOP on
+-- Its triggers are needed.
+SELECT csm.create_tenant('bench', 'Bench', 'admin@bench.example') AS tenant \gset
 SET session_replication_role = replica;
 SET csm.restoring = on;
 SET client_min_messages = warning;
 
 CREATE SCHEMA bench;
-
-SELECT csm.create_tenant('bench', 'Bench', 'admin@bench.example') AS tenant \gset
 
 CREATE TABLE bench.config AS
     SELECT :tenant::bigint AS tenant, :cases::bigint AS cases, :accounts::bigint AS accounts,
