@@ -357,7 +357,7 @@ while ($seconds < 40)
 {
 	my ($n, $ok, $took) = ask('due', q{
 		CREATE TEMP TABLE t AS SELECT clock_timestamp() AS at;
-		SELECT coalesce(sum(done + failed + busy), 0) || ' ' || coalesce(sum(done), 0) FROM csm.run_due();
+		SELECT coalesce(sum(done + failed + busy), 0) || ' ' || coalesce(sum(done), 0) FROM csm.run_due() WHERE kind <> 'notify';
 		SELECT extract(epoch FROM clock_timestamp() - at) FROM t}) =~ /(\d+) (\d+)\n([\d.]+)/ or die;
 	last if $n == 0;
 	$looked += $n;
