@@ -79,6 +79,19 @@ SELECT is((SELECT e.side FROM csm.case_entries e WHERE e.case_id = small.c('nort
 SELECT is((SELECT string_agg(DISTINCT h.action, ',') FROM csm.case_history h WHERE h.case_id = small.c('mother: card') AND h.actor_id = small.u('mother')), 'comment', 'T18 history names the sender');
 SELECT is((SELECT count(*) FROM csm.case_history h WHERE h.actor_id = small.u('gateway')), 0::bigint, 'T18 and never the gateway');
 
+-- There and back: what csm sends is answered by who gets it.
+UPDATE csm.tenants SET settings = settings || '{"notifications": {"domain": "desk.example"}}' WHERE id = small.tenant();
+SELECT small.run(small.u('b2b agent'), 'csm_agent', format('SELECT csm.comment(%s, ''Which valve?'')', small.c('north: valve')), NULL, true) \g /dev/null
+RESET csm.user_id;
+SELECT csm.run_due(clock_timestamp() + interval '1 hour') \g /dev/null
+CREATE TEMP TABLE sent AS SELECT * FROM csm.next_notifications() n WHERE n.case_id = small.c('north: valve') AND n.user_id = small.u('north colleague') AND n.kind = 'commented';
+SELECT is((SELECT count(*) FROM sent), 1::bigint, 'T18 the requester gets a notification');
+SELECT is(small.outcome(small.mail('north colleague', jsonb_build_object('to', reply_to, 'text', 'The red one'))), 'commented north: valve', 'T18 whose Reply-To leads back') FROM sent;
+SELECT is(small.outcome(small.mail('north colleague', jsonb_build_object('in_reply_to', message_id, 'text', 'The red one'))), 'commented north: valve', 'T18 as does its Message-ID') FROM sent;
+SELECT is(small.outcome(small.mail('north colleague', jsonb_build_object('references', thread_id, 'text', 'The red one'))), 'commented north: valve', 'T18 or that of its thread') FROM sent;
+SELECT is(small.outcome(small.mail('south contact', jsonb_build_object('in_reply_to', message_id, 'text', 'A copy'))), 'refused not_permitted', 'T18 not for who was sent a copy') FROM sent;
+SELECT is(small.outcome(small.mail('north colleague', jsonb_build_object('message_id', message_id))), 'ignored loop', 'T18 and sent back it is a loop') FROM sent;
+
 -- Without the right to: refused, recorded, not lost.
 CREATE TEMP TABLE entries_before AS SELECT count(*) AS n FROM csm.case_entries;
 SELECT is(small.outcome(small.mail(n, small.to_token(s, w))), 'refused not_permitted', format('T18 %s with the mail of %s on %s', n, w, s))
