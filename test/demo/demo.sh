@@ -57,7 +57,7 @@ CSM_DEMO_PSQL="$(csm_bindir "$dir")/psql -X -q -v ON_ERROR_STOP=1 -h $dir/sock -
 export CSM_DEMO_PSQL
 # From standard input: errors that are part of the show then come without file and line.
 cd "$here"
-cat tour.sql tour_dispute.sql tour_work.sql tour_people.sql | run -v bold="$bold" -v plain="$plain" -v pause="${PAUSE:-0}" 2>&1
+cat tour.sql tour_dispute.sql tour_work.sql tour_people.sql tour_knowledge.sql | run -v bold="$bold" -v plain="$plain" -v pause="${PAUSE:-0}" 2>&1
 
 echo "${bold}All steps showed what they should, $SECONDS seconds in all. The server stays up; be any of them:${plain}"
 echo
