@@ -70,6 +70,7 @@ CREATE INDEX questions_forum_idx ON csm.questions (forum_id, created_at DESC, id
 CREATE INDEX questions_author_idx ON csm.questions (author_id);
 CREATE INDEX questions_held_idx ON csm.questions (audience_id) WHERE state = 'held';
 CREATE INDEX questions_public_idx ON csm.questions (tenant_id, created_at DESC) WHERE is_public;
+CREATE INDEX questions_newest_idx ON csm.questions (tenant_id, created_at DESC, id DESC);
 CREATE INDEX questions_search_idx ON csm.questions USING gin (search);
 DO $$
 BEGIN

@@ -276,12 +276,12 @@ BEGIN
                 AND (types IS NULL OR c.case_type = ANY (types)) AND (priorities IS NULL OR c.priority = ANY (priorities))
                 AND (accounts IS NULL OR c.account_id = ANY (accounts)) AND (products IS NULL OR c.product_id = ANY (products))
                 AND (languages IS NULL OR c.language = ANY (languages))
-              ORDER BY c.opened_at DESC, c.id DESC LIMIT 5000) c
+              ORDER BY c.opened_at DESC, c.id DESC LIMIT 2000) c
         WHERE csm.resembles(c.subject, typed);
     END IF;
 END $$;
 COMMENT ON FUNCTION csm_private.search_cases(text[], tsquery, tsquery, text, jsonb, timestamptz) IS
-'Hits of a search among the caller''s cases: the number, the newest 500 with all words, where there are none the newest 500 with some words, else of the newest 5,000 those whose subject resembles what was typed';
+'Hits of a search among the caller''s cases: the number, the newest 500 with all words, where there are none the newest 500 with some words, else of the newest 2,000 those whose subject resembles what was typed';
 
 CREATE FUNCTION csm_private.search_articles(kinds text[], strict tsquery, loose tsquery, typed text, filters jsonb)
 RETURNS TABLE (kind text, id bigint, number text, title text, score numeric, found_by text, at timestamptz)

@@ -175,6 +175,7 @@ BEGIN
     PERFORM csm_private.end_erasure();
     -- Samples of what was erased stand in the planner's statistics.
     ANALYZE csm.cases (subject, search);
+    ANALYZE csm.questions (title, search);
     RETURN gone;
 END $$;
 COMMENT ON FUNCTION csm_private.erase(csm.users) IS

@@ -258,7 +258,8 @@ DECLARE
 BEGIN
     FOR c IN SELECT p.table_name, p.column_name FROM csm_private.personal_columns() p
              WHERE p.content <> 'none' AND (p.table_name, p.column_name) NOT IN (('csm.cases', 'subject'), ('csm.cases', 'search'),
-                                                                         ('csm.articles', 'title'), ('csm.articles', 'search'))
+                                                                         ('csm.articles', 'title'), ('csm.articles', 'search'),
+                                                                         ('csm.questions', 'title'), ('csm.questions', 'search'))
     LOOP
         EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', c.table_name, c.column_name);
     END LOOP;
