@@ -255,5 +255,27 @@ SELECT isnt(pg_temp.asks('b2b agent', 'SELECT string_agg(kind || id, '','') FROM
 SELECT is(pg_temp.asks('b2b agent', 'SELECT string_agg(kind || count || complete, '','' ORDER BY kind) FROM csm.search_facets(''printer zebra'', ''{case,question}'') WHERE facet = ''kind''', 'csm_agent'),
           'case1200true,question700true', 'A5 counts are exact');
 
+-- ---- plans ----
+CREATE FUNCTION pg_temp.plan(person text, role_name text, statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    found text := '';
+    l text;
+BEGIN
+    PERFORM set_config('csm.allow_explain', 'on', true), set_config('enable_seqscan', 'off', true);
+    PERFORM set_config('csm.user_id', coalesce(CASE WHEN person <> 'nobody' THEN small.u(person) END::text, ''), true), set_config('role', role_name, true);
+    FOR l IN EXECUTE 'EXPLAIN (COSTS OFF) ' || statement LOOP found := found || l || E'\n'; END LOOP;
+    PERFORM set_config('role', 'none', true), set_config('csm.user_id', '', true), set_config('enable_seqscan', 'on', true);
+    RETURN found;
+END $$;
+SELECT matches(pg_temp.plan(person, role_name, statement), index, format('B55 plan: %s (%s): %s', person, role_name, statement))
+FROM (VALUES
+    ('b2b agent', 'csm_agent', 'SELECT id FROM csm.articles WHERE csm.matches(search, ''toner'')', 'Bitmap Index Scan on articles_search_idx'),
+    ('b2b agent', 'csm_agent', 'SELECT id FROM csm.questions WHERE csm.matches(search, ''blink'')', 'Bitmap Index Scan on questions_search_idx'),
+    ('b2b agent', 'csm_agent', 'SELECT id FROM csm.cases WHERE csm.matches(search, ''valv'')', 'Bitmap Index Scan on cases_search_idx'),
+    ('mother', 'csm_portal', 'SELECT id FROM csm.articles WHERE csm.matches(search, ''toner'')', 'Index Cond'),
+    ('mother', 'csm_portal', 'SELECT id FROM csm.cases WHERE csm.matches(search, ''valv'')', 'Index Cond'),
+    ('nobody', 'csm_guest', 'SELECT id FROM csm.articles WHERE csm.matches(search, ''toner'')', 'Index Cond'),
+    ('nobody', 'csm_guest', 'SELECT id FROM csm.questions WHERE csm.matches(search, ''blink'')', 'Index Cond')) v(person, role_name, statement, index);
+
 SELECT * FROM finish();
 ROLLBACK;
