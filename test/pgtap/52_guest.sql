@@ -30,9 +30,7 @@ SELECT set_eq('SELECT DISTINCT name FROM reach WHERE NOT predicate', ARRAY[
     -- a survey by its token
     'survey_by_token', 'answer_survey',
     -- a conversation without a name
-    'open_guest_interaction', 'guest_say', 'guest_transcript',
-    -- reading what is public
-    'search_query'],
+    'open_guest_interaction', 'guest_say', 'guest_transcript'],
     'B58 functions that a visitor may call');
 SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                   WHERE n.nspname IN ('csm', 'csm_report', 'csm_private') AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
