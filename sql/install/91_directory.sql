@@ -7,7 +7,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    texts CONSTANT text[] := '{external_id,display_name,email,language,time_zone,phone,title,department}'::text[];
+    texts CONSTANT text[] := '{external_id,display_name,email,language,time_zone,phone,title,department,location}'::text[];
     fault text;
 BEGIN
     IF jsonb_typeof(r) IS DISTINCT FROM 'object' THEN
@@ -33,6 +33,7 @@ BEGIN
             THEN 'language is not a language tag'
         WHEN r ? 'time_zone' AND r ->> 'time_zone' IS NULL THEN 'time_zone is null'
         WHEN length(r ->> 'phone') > 64 THEN 'phone has at most 64 characters'
+        WHEN length(r ->> 'location') > 64 OR r ->> 'location' !~ '^[A-Z0-9]+(-[A-Z0-9]+)*$' THEN 'location is no place such as DE or DE-BY'
         WHEN length(r ->> 'title') > 200 THEN 'title has at most 200 characters'
         WHEN r -> 'employee' = 'false' AND r ->> 'department' IS NOT NULL THEN 'department of somebody who is no employee'
     END;
@@ -72,18 +73,19 @@ BEGIN
     END IF;
 
     IF is_new THEN
-        INSERT INTO csm.users AS x (tenant_id, external_id, display_name, email, language, time_zone, phone, title, enabled)
+        INSERT INTO csm.users AS x (tenant_id, external_id, display_name, email, language, time_zone, phone, title, enabled, location)
         VALUES (tenant_id, r ->> 'external_id', r ->> 'display_name', r ->> 'email', coalesce(r ->> 'language', 'en'),
-                coalesce(r ->> 'time_zone', 'UTC'), r ->> 'phone', r ->> 'title', coalesce((r ->> 'enabled')::boolean, true))
+                coalesce(r ->> 'time_zone', 'UTC'), r ->> 'phone', r ->> 'title', coalesce((r ->> 'enabled')::boolean, true),
+                r ->> 'location')
         RETURNING x.id INTO user_id;
     ELSE
         wanted := jsonb_populate_record(u, r - '{employee,department,external_id}'::text[]);
         UPDATE csm.users x
         SET display_name = wanted.display_name, email = wanted.email, language = wanted.language, time_zone = wanted.time_zone,
-            phone = wanted.phone, title = wanted.title, enabled = wanted.enabled
+            phone = wanted.phone, title = wanted.title, enabled = wanted.enabled, location = wanted.location
         WHERE x.id = u.id AND x.tenant_id = tenant_id
-          AND (x.display_name, x.email, x.language, x.time_zone, x.phone, x.title, x.enabled) IS DISTINCT FROM
-              (wanted.display_name, wanted.email, wanted.language, wanted.time_zone, wanted.phone, wanted.title, wanted.enabled);
+          AND (x.display_name, x.email, x.language, x.time_zone, x.phone, x.title, x.enabled, x.location) IS DISTINCT FROM
+              (wanted.display_name, wanted.email, wanted.language, wanted.time_zone, wanted.phone, wanted.title, wanted.enabled, wanted.location);
         GET DIAGNOSTICS changed = ROW_COUNT;
     END IF;
 
@@ -206,4 +208,4 @@ ALTER FUNCTION csm.upsert_users(jsonb, boolean) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm.upsert_users(jsonb, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION csm.upsert_users(jsonb, boolean) TO csm_admin;
 COMMENT ON FUNCTION csm.upsert_users(jsonb, boolean) IS
-'Makes and updates people by external_id: objects with external_id, display_name, email, language, time_zone, phone, title, enabled, employee, department; a key left out changes nothing. A row for each with outcome created, updated, unchanged or rejected and the reason; deactivate_missing disables enabled people who have an external_id that is not named (never the caller), outcome deactivated. Administrators. Errors: 42501; 22023 no array, or an empty one with deactivate_missing; 23505 where somebody else takes an e-mail at the same moment: nothing is done then, repeat it';
+'Makes and updates people by external_id: objects with external_id, display_name, email, language, time_zone, phone, title, enabled, location, employee, department; a key left out changes nothing. A row for each with outcome created, updated, unchanged or rejected and the reason; deactivate_missing disables enabled people who have an external_id that is not named (never the caller), outcome deactivated. Administrators. Errors: 42501; 22023 no array, or an empty one with deactivate_missing; 23505 where somebody else takes an e-mail at the same moment: nothing is done then, repeat it';

@@ -58,6 +58,10 @@ SELECT is((SELECT count(*) FROM csm.users WHERE tenant_id = small.tenant() AND e
 SELECT is((SELECT count(*) FROM csm.sessions s WHERE s.user_id = (small.d('e2')).id), 0::bigint, 'A35 his session is gone');
 SELECT is(small.import('[{"external_id": "e1"}, {"external_id": "e2"}, {"external_id": "ok"}]', true), '1 e1 unchanged; 2 e2 unchanged; 3 ok unchanged', 'A35 being named does not enable him');
 SELECT is(small.import('[{"external_id": "e2", "enabled": true}]'), '1 e2 updated', 'A35 saying so does');
+SELECT is(small.import('[{"external_id": "e2", "location": "DE-BY"}, {"external_id": "ok", "location": "de"}]'), '1 e2 updated; 2 ok rejected location is no place such as DE or DE-BY', 'A35 where a person is');
+SELECT is(small.import('[{"external_id": "e2", "location": "DE-BY"}, {"external_id": "new", "display_name": "New", "location": "FR"}]'), '1 e2 unchanged; 2 new created', 'A35 the same again, and of a new one');
+SELECT is((SELECT string_agg(location, ' ' ORDER BY external_id) FROM csm.users WHERE external_id IN ('e2', 'new')), 'DE-BY FR', 'B40 by which user criteria go');
+DELETE FROM csm.users WHERE external_id = 'new';
 SELECT is(small.import('[]'), NULL, 'A35 an empty import does nothing');
 SELECT is(small.import('[]', true) LIKE 'ERROR 22023%', true, '22023 an empty directory deactivates nobody');
 SELECT is(small.import(p) LIKE 'ERROR 22023%', true, '22023 no array: ' || coalesce(p::text, 'NULL')) FROM (VALUES ('{}'::jsonb), ('null'), ('"x"')) v(p);
