@@ -39,13 +39,14 @@ check: ## run every test (SUITE=regress|pgtap|isolation|tap|claims and ONLY=rege
 	@test/lib/deps.sh
 	@SUITE='$(SUITE)' ONLY='$(ONLY)' PRELOAD='$(PRELOAD)' KEEP='$(KEEP)' test/lib/check.sh
 
-bench: ## measure (FRESH=1 builds the data of reads anew; WRITES=1 only writes, PEOPLE=1 only signing in, erasing, licences, SEARCH=1 only search)
+bench: ## measure (FRESH=1 builds the data of reads anew; WRITES=1 only writes, PEOPLE=1 only signing in, erasing, licences, SEARCH=1 only search, CRITERIA=1 only user criteria)
 	@test/lib/deps.sh
 	+@$(BUILD) all
-	@[ -n '$(WRITES)$(PEOPLE)$(SEARCH)' ] || FRESH='$(FRESH)' test/bench/run.sh
-	@[ -n '$(PEOPLE)$(SEARCH)' -a -z '$(WRITES)' ] || test/bench/writes.sh
-	@[ -n '$(WRITES)$(SEARCH)' -a -z '$(PEOPLE)' ] || test/bench/people.sh
-	@[ -n '$(WRITES)$(PEOPLE)' -a -z '$(SEARCH)' ] || test/bench/search.sh
+	@[ -n '$(WRITES)$(PEOPLE)$(SEARCH)$(CRITERIA)' ] || FRESH='$(FRESH)' test/bench/run.sh
+	@[ -n '$(PEOPLE)$(SEARCH)$(CRITERIA)' -a -z '$(WRITES)' ] || test/bench/writes.sh
+	@[ -n '$(WRITES)$(SEARCH)$(CRITERIA)' -a -z '$(PEOPLE)' ] || test/bench/people.sh
+	@[ -n '$(WRITES)$(PEOPLE)$(CRITERIA)' -a -z '$(SEARCH)' ] || test/bench/search.sh
+	@[ -n '$(WRITES)$(PEOPLE)$(SEARCH)' -a -z '$(CRITERIA)' ] || test/bench/criteria.sh
 
 lint: ## compare symbols with SQL, check PL/pgSQL and install scripts (ANALYZE=1: gcc -fanalyzer too)
 	@test/lib/deps.sh
