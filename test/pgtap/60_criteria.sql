@@ -2,6 +2,7 @@
 -- tenants, keys and acting for others. The same against a random world: 60_criteria_differential.sql.
 \set ON_ERROR_STOP on
 \ir ../lib/small.sql
+\ir ../lib/tokens.sql
 SELECT * FROM no_plan();
 SELECT small.tenant() AS tenant \gset
 SET jit = off;
@@ -386,6 +387,13 @@ END $$;
 SELECT is(small.may('south contact', :of_south, v), true, 'B40 the person himself: ' || v) FROM unnest('{read,ask}'::text[]) v;
 SELECT is(small.for_another('desk manager', 'south contact', :of_south, v.action), v.expected, format('D2 who acts for him reads and does no more: %s', v.action)) FROM (VALUES ('read', 'true'), ('ask', 'false')) v(action, expected);
 SELECT is(small.for_another('desk manager', 'south contact', :by_staff, 'read'), 'false', 'D2 not what he reads as staff himself');
+CREATE FUNCTION small.key(person text, arguments text) RETURNS text LANGUAGE sql
+RETURN small.run(small.u(person), 'csm_portal', format('SELECT csm.create_api_key(%s)', arguments), NULL, true);
+CREATE TEMP TABLE keys AS SELECT small.key('south contact', '''whole''') AS whole, small.key('south contact', '''reads'', actions => ''{case_read}''') AS reads,
+    small.key('south contact', '''opens'', actions => ''{case_create}''') AS opens;
+SELECT is(small.by(v.token, 'csm_portal', format('SELECT csm.audience_allows(%s, %L)', :of_south, v.action)), v.expected, format('D2 a key %s: %s', v.what, v.action))
+FROM keys k CROSS JOIN LATERAL (VALUES ('of its person', k.whole, 'read', 'true'), ('of its person', k.whole, 'ask', 'true'), ('that reads cases', k.reads, 'read', 'true'), ('that reads cases', k.reads, 'ask', 'false'),
+                                       ('that opens cases', k.opens, 'read', 'false')) v(what, token, action, expected);
 
 -- An action in a variable is looked up each time, though the server keeps the call of the loop.
 CREATE FUNCTION pg_temp.by_variable(audience bigint) RETURNS text LANGUAGE plpgsql AS $$
