@@ -454,6 +454,7 @@ worth_an_index(PlannerInfo *root, IndexOptInfo *index, int n, double share)
 	double		rows = Max(index->rel->tuples, 1.0);
 	double		cost = n * ARRAY_COST + rows * share * FETCH_COST;
 	double		otherwise = rows * SCAN_COST;
+	ListCell   *cell;
 
 	if (n <= ALWAYS_OFFERED)
 		return true;
@@ -461,6 +462,14 @@ worth_an_index(PlannerInfo *root, IndexOptInfo *index, int n, double share)
 		return false;
 	if (wanted_rows(root) > 0 && share > 0)
 		otherwise = Min(otherwise, wanted_rows(root) / share * WALK_COST);
+	foreach(cell, index->rel->indexlist)
+	{
+		IndexOptInfo *other = lfirst_node(IndexOptInfo, cell);
+
+		/* What the query asks for stands in an index of few rows. */
+		if (other->indpred != NIL && other->predOK)
+			otherwise = Min(otherwise, other->tuples * FETCH_COST);
+	}
 	return cost < otherwise;
 }
 

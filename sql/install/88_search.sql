@@ -244,7 +244,9 @@ BEGIN
       AND (accounts IS NULL OR c.account_id = ANY (accounts)) AND (products IS NULL OR c.product_id = ANY (products))
       AND (languages IS NULL OR c.language = ANY (languages))
     ORDER BY c.number = typed DESC LIMIT 1;
-    RETURN QUERY SELECT 'case', c.id, c.number, c.subject, 2::numeric, 'number', c.opened_at FROM csm.cases c WHERE c.id = exact;
+    IF exact IS NOT NULL THEN
+        RETURN QUERY SELECT 'case', c.id, c.number, c.subject, 2::numeric, 'number', c.opened_at FROM csm.cases c WHERE c.id = exact;
+    END IF;
 
     FOREACH q IN ARRAY ARRAY[strict, loose] LOOP
         CONTINUE WHEN numnode(q) = 0 OR q = loose AND (n > 0 OR exact IS NOT NULL);
@@ -311,7 +313,9 @@ BEGIN
       AND (languages IS NULL OR a.language = ANY (languages)) AND (bases IS NULL OR a.base_id = ANY (bases))
       AND (categories IS NULL OR a.category_id = ANY (categories)) AND (products IS NULL OR a.product_id = ANY (products))
     ORDER BY a.number = typed DESC LIMIT 1;
-    RETURN QUERY SELECT 'article', a.id, a.number, a.title, 2::numeric, 'number', a.published_at FROM csm.articles a WHERE a.id = exact;
+    IF exact IS NOT NULL THEN
+        RETURN QUERY SELECT 'article', a.id, a.number, a.title, 2::numeric, 'number', a.published_at FROM csm.articles a WHERE a.id = exact;
+    END IF;
 
     FOREACH q IN ARRAY ARRAY[strict, loose] LOOP
         CONTINUE WHEN numnode(q) = 0 OR q = loose AND (n > 0 OR exact IS NOT NULL);
