@@ -78,6 +78,8 @@ BEGIN
                    csm_private.schema_of('pg_trgm'));
 END $$;
 SELECT csm_private.adopt_table('csm.questions');
+-- As in csm.articles.
+ALTER TABLE csm.questions ALTER COLUMN search SET STORAGE MAIN;
 
 CREATE TABLE csm.answers (
     id bigint GENERATED ALWAYS AS IDENTITY,
