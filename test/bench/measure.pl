@@ -231,9 +231,9 @@ sub write_statement
 		return "INSERT INTO csm.cases (subject, description, account_id, requester_id)"
 			. " VALUES ('$subject', '$description', $account, $requester)"
 			if $variant eq 'ours';
-		return "INSERT INTO csm.cases (tenant_id, number, branch, state, state_class, subject, description, requester_id,"
+		return "INSERT INTO csm.cases (tenant_id, number, branch, state, state_class, priority, subject, description, requester_id,"
 			. " opened_by, account_id, search, submitted_at) VALUES ($tenant, 'B' || nextval('bench.numbers'), 'b2b', 'new',"
-			. " 'new', '$subject', '$description', $requester, $who->{person}, $account,"
+			. " 'new', 4, '$subject', '$description', $requester, $who->{person}, $account,"
 			. " setweight(to_tsvector('english', 'B1 $subject'), 'A') || setweight(to_tsvector('english', '$description'), 'B'),"
 			. " clock_timestamp())";
 	}
