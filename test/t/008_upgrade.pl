@@ -14,7 +14,10 @@ use Test::More;
 use CsmTest;
 
 my ($version) = slurp_file('csm.control') =~ /^default_version = '(.*)'/m;
-my @earlier = map { /csm--([0-9.]+)\.sql$/ } glob 'test/upgrade/csm--*.sql';
+# The oldest version is a script of its own; those between are that and the updates up to them.
+my @earlier = map { /csm--([0-9.]+)(?:--[0-9.]+)?\.sql/ } glob('test/upgrade/csm--*.sql'), glob('sql/update/csm--*.sql*');
+my %seen;
+@earlier = grep { !$seen{$_}++ } @earlier;
 my $node = new_node('upgrade', lines => [ "session_preload_libraries = 'csm'", 'shared_buffers = 128MB', 'max_wal_size = 2GB' ]);
 
 $node->start;
