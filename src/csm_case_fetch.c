@@ -24,6 +24,7 @@
 
 #include "csm_actor.h"
 #include "csm_case_row.h"
+#include "csm_compat.h"
 #include "csm_spi.h"
 
 /* Looked up again when it is gone: the extension may have been made anew. */
@@ -49,9 +50,9 @@ static bool
 fetch(int64 case_id, int64 tenant_id, Snapshot snapshot, void (*take) (TupleTableSlot *slot, void *arg), void *arg)
 {
 	Relation	cases = open_cases();
-	Relation	index = index_open(RelationGetPrimaryKeyIndex(cases), AccessShareLock);
+	Relation	index = index_open(csm_primary_key(cases), AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(cases, NULL);
-	IndexScanDesc scan = index_beginscan(cases, index, snapshot, 2, 0);
+	IndexScanDesc scan = csm_index_beginscan(cases, index, snapshot, 2);
 	ScanKeyData key[2];
 	bool		found;
 

@@ -37,4 +37,13 @@
 #define csm_insert_index_tuples(rel, slot, estate) ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL)
 #endif
 
+/* 18: whether a deferrable key counts; and what index scans count for EXPLAIN. */
+#if PG_VERSION_NUM >= 180000
+#define csm_primary_key(rel) RelationGetPrimaryKeyIndex(rel, false)
+#define csm_index_beginscan(heap, index, snapshot, keys) index_beginscan(heap, index, snapshot, NULL, keys, 0)
+#else
+#define csm_primary_key(rel) RelationGetPrimaryKeyIndex(rel)
+#define csm_index_beginscan(heap, index, snapshot, keys) index_beginscan(heap, index, snapshot, keys, 0)
+#endif
+
 #endif							/* CSM_COMPAT_H */

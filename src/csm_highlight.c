@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
+#include "csm_compat.h"
 #include "csm_words.h"
 
 PG_FUNCTION_INFO_V1(csm_highlight);

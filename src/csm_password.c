@@ -21,6 +21,8 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "csm_compat.h"
+
 #define AT_THE_SAME_TIME 8
 
 #define HASH_OPERATIONS crypto_pwhash_OPSLIMIT_INTERACTIVE

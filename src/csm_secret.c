@@ -24,7 +24,7 @@ csm_new_token(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate a random token")));
-	length = pg_b64_encode((const char *) random, sizeof(random), encoded, sizeof(encoded));
+	length = pg_b64_encode((const void *) random, sizeof(random), encoded, sizeof(encoded));
 	while (length > 0 && encoded[length - 1] == '=')
 		length--;
 	for (int i = 0; i < length; i++)
