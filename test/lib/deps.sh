@@ -70,6 +70,7 @@ find_missing()
     need_command pkg-config pkg-config
     need_file /usr/include/cjose/cjose.h libcjose-dev
     need_file /usr/include/jansson.h libjansson-dev
+    need_file /usr/include/unicode/ucol.h libicu-dev
     need_file /usr/include/sodium.h libsodium-dev
     need_command jose jose
     need_file "$bindir/initdb" "postgresql-$version"
