@@ -28,6 +28,13 @@ AS $$
         SELECT p.*, h.nspname, p.oid::regprocedure::text AS name, l.lanname
         FROM member m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
         JOIN house h ON h.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+    ), named_type AS (
+        -- not the row or the array of a table: some versions list those as members too
+        SELECT t.oid, t.typowner, t.typcategory, format('type %s', t.oid::regtype) AS name
+        FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
+        LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+        LEFT JOIN pg_class c ON c.oid = coalesce(e.typrelid, t.typrelid)
+        WHERE coalesce(c.relkind, 'c') = 'c'
     ), granted AS (
         -- what roles may do with a table or some of its columns
         SELECT DISTINCT r.oid AS relid, r.relkind, r.name, a.grantee, a.privilege_type
@@ -90,8 +97,7 @@ AS $$
     FROM (SELECT f.name, f.proowner FROM func f
           UNION ALL SELECT r.name, r.relowner FROM rel r
           UNION ALL SELECT format('schema %I', n.nspname), n.nspowner FROM pg_namespace n JOIN house h ON h.oid = n.oid
-          UNION ALL SELECT format('type %s', t.oid::regtype), t.typowner
-                    FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid)
+          UNION ALL SELECT t.name, t.typowner FROM named_type t)
          AS v(name, owner) CROSS JOIN owner o
     WHERE v.owner <> o.oid
   UNION ALL
@@ -110,9 +116,7 @@ AS $$
                     FROM policy p JOIN rel r ON r.oid = p.polrelid
                     WHERE starts_with(p.polname, r.relname)
           UNION ALL SELECT 'pg_namespace'::regclass, h.oid, 0, format('schema %I', h.nspname) FROM house h
-          UNION ALL SELECT 'pg_type'::regclass, t.oid, 0, format('type %s', t.oid::regtype)
-                    FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
-                    WHERE t.typcategory <> 'A'
+          UNION ALL SELECT 'pg_type'::regclass, t.oid, 0, t.name FROM named_type t WHERE t.typcategory <> 'A'
           UNION ALL SELECT 'pg_event_trigger'::regclass, t.oid, 0, format('event trigger %I', t.evtname)
                     FROM pg_event_trigger t JOIN member m ON m.classid = 'pg_event_trigger'::regclass AND m.objid = t.oid)
          AS v(class, oid, subid, name)
