@@ -30,10 +30,18 @@
 #define csm_lxid(proc) ((proc)->lxid)
 #endif
 
-/* 16: one more argument. */
+/* 16: one more argument, and an update may concern summarizing indexes alone. */
 #if PG_VERSION_NUM >= 160000
+#define csm_update_indexes TU_UpdateIndexes
+#define csm_any_index(indexes) ((indexes) != TU_None)
+#define csm_update_index_tuples(rel, slot, estate, indexes) \
+	ExecInsertIndexTuples(rel, slot, estate, true, false, NULL, NIL, (indexes) == TU_Summarizing)
 #define csm_insert_index_tuples(rel, slot, estate) ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL, false)
 #else
+#define csm_update_indexes bool
+#define csm_any_index(indexes) (indexes)
+#define csm_update_index_tuples(rel, slot, estate, indexes) \
+	ExecInsertIndexTuples(rel, slot, estate, true, false, NULL, NIL)
 #define csm_insert_index_tuples(rel, slot, estate) ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL)
 #endif
 

@@ -25,19 +25,19 @@
 #include "csm_insert.h"
 
 /* What somebody attached to the table wants to hear of its rows. */
-static bool
-as_installed(Relation relation, int ncolumns)
+bool
+csm_is_plain_table(Relation relation, int ncolumns, int16 event)
 {
 	TriggerDesc *triggers = relation->trigdesc;
 
-	if (RelationGetNumberOfAttributes(relation) != ncolumns ||
+	if ((ncolumns != 0 && RelationGetNumberOfAttributes(relation) != ncolumns) ||
 		relation->rd_rel->relkind != RELKIND_RELATION)
 		return false;
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
 		Trigger    *t = &triggers->triggers[i];
 
-		if (!t->tgisinternal && t->tgenabled != TRIGGER_DISABLED && TRIGGER_FOR_INSERT(t->tgtype))
+		if (!t->tgisinternal && t->tgenabled != TRIGGER_DISABLED && (t->tgtype & event))
 			return false;
 	}
 	return true;
@@ -57,7 +57,7 @@ csm_insert_row(const char *table, int ncolumns, const Datum *values, const bool 
 	ResultRelInfo *target;
 	TupleTableSlot *slot;
 
-	if (!as_installed(relation, ncolumns))
+	if (!csm_is_plain_table(relation, ncolumns, TRIGGER_TYPE_INSERT))
 	{
 		table_close(relation, NoLock);
 		return false;

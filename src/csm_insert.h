@@ -5,6 +5,8 @@
 #ifndef CSM_INSERT_H
 #define CSM_INSERT_H
 
+#include "utils/rel.h"
+
 /*
  * Inserts a row whose values stand in the order of the table's columns.  False,
  * and nothing written, where the table is not as the install script made it
@@ -14,5 +16,11 @@
  * them: it made the values itself, and holds the lock of the case.
  */
 extern bool csm_insert_row(const char *table, int ncolumns, const Datum *values, const bool *nulls);
+
+/*
+ * A table with so many columns (0: any number) on which no trigger but those of
+ * foreign keys waits for the event (TRIGGER_TYPE_INSERT ...).
+ */
+extern bool csm_is_plain_table(Relation relation, int ncolumns, int16 event);
 
 #endif							/* CSM_INSERT_H */

@@ -48,7 +48,7 @@ csm_look_value(HeapTuple tuple, Relation table, const char *column, bool *isnull
 
 /* The first columns of the index are compared with the keys: bigint, or text where the column is. */
 static void
-look(const char *table_name, const char *index_name, int nkeys, const Datum *keys, CsmLookFn take, void *arg)
+look(const char *table_name, const char *index_name, int nkeys, const Datum *keys, bool all, CsmLookFn take, void *arg)
 {
 	Relation	table = table_open(csm_look_oid(table_name), AccessShareLock);
 	Relation	index = index_open(csm_look_oid(index_name), AccessShareLock);
@@ -68,9 +68,12 @@ look(const char *table_name, const char *index_name, int nkeys, const Datum *key
 							   index->rd_indcollation[i], text ? F_TEXTEQ : F_INT8EQ, keys[i]);
 	}
 	scan = systable_beginscan_ordered(table, index, snapshot, nkeys, scan_keys);
-	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
-	if (HeapTupleIsValid(tuple))
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, BackwardScanDirection)))
+	{
 		take(tuple, table, arg);
+		if (!all)
+			break;
+	}
 	systable_endscan_ordered(scan);
 	UnregisterSnapshot(snapshot);
 	index_close(index, AccessShareLock);
@@ -82,7 +85,23 @@ csm_look_last(const char *table, const char *index, int64 key, CsmLookFn take, v
 {
 	Datum		keys[1] = {Int64GetDatum(key)};
 
-	look(table, index, 1, keys, take, arg);
+	look(table, index, 1, keys, false, take, arg);
+}
+
+void
+csm_look_all(const char *table, const char *index, int64 key, CsmLookFn take, void *arg)
+{
+	Datum		keys[1] = {Int64GetDatum(key)};
+
+	look(table, index, 1, keys, true, take, arg);
+}
+
+void
+csm_look_row(const char *table, const char *index, int64 id, int64 tenant_id, CsmLookFn take, void *arg)
+{
+	Datum		keys[2] = {Int64GetDatum(id), Int64GetDatum(tenant_id)};
+
+	look(table, index, 2, keys, false, take, arg);
 }
 
 static void
@@ -100,17 +119,15 @@ csm_look_any(const char *table, const char *index, int64 key)
 	return found;
 }
 
-bool
-csm_look_timer(const char *kind, int64 object_id, int64 tenant_id)
+void
+csm_look_timer(const char *kind, int64 object_id, int64 tenant_id, CsmLookFn take, void *arg)
 {
-	bool		found = false;
 	Datum		keys[MAX_KEYS];
 
 	keys[0] = CStringGetTextDatum(kind);
 	keys[1] = Int64GetDatum(object_id);
 	keys[2] = Int64GetDatum(tenant_id);
-	look("timers", "timers_pkey", MAX_KEYS, keys, take_any, &found);
-	return found;
+	look("timers", "timers_pkey", MAX_KEYS, keys, false, take, arg);
 }
 
 static void

@@ -16,7 +16,12 @@ extern void csm_look_last(const char *table, const char *index, int64 key, CsmLo
 /* False only where the index leads to no row for the key. */
 extern bool csm_look_any(const char *table, const char *index, int64 key);
 
-extern bool csm_look_timer(const char *kind, int64 object_id, int64 tenant_id);
+/* Calls it with each row of the key, the last one first. */
+extern void csm_look_all(const char *table, const char *index, int64 key, CsmLookFn take, void *arg);
+
+/* The row of a primary key. */
+extern void csm_look_row(const char *table, const char *index, int64 id, int64 tenant_id, CsmLookFn take, void *arg);
+extern void csm_look_timer(const char *kind, int64 object_id, int64 tenant_id, CsmLookFn take, void *arg);
 
 extern Datum csm_look_value(HeapTuple tuple, Relation table, const char *column, bool *isnull);
 extern Oid	csm_look_oid(const char *name);

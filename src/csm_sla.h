@@ -5,11 +5,14 @@
 #ifndef CSM_SLA_H
 #define CSM_SLA_H
 
+#include "storage/itemptr.h"
+
 #include "csm_sla_clock.h"
 #include "csm_sla_rule.h"
 
 typedef struct CsmSla
 {
+	ItemPointerData at;			/* where the row was read */
 	int64		id;
 	int64		case_id;
 	int64		definition_id;

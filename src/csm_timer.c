@@ -3,9 +3,9 @@
  *	  Writes csm.timers.  What a timer means, the module that sets it knows;
  *	  csm.run_due() calls that module's handler when it is due.
  *
- * C code, which holds the lock of the case, looks first whether there is one:
- * mostly a new row or nothing is to be written, and no statement is needed.  SQL
- * may set a timer without that lock, so it always takes the statement.
+ * C code, which holds the lock of the case, looks first whether there is one,
+ * and needs no statement then.  SQL may set a timer without that lock, so it
+ * always takes the statement.
  */
 #include "postgres.h"
 
@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "csm_change.h"
 #include "csm_insert.h"
 #include "csm_look.h"
 #include "csm_spi.h"
@@ -58,13 +59,38 @@ clear_by_statement(int64 tenant_id, const char *kind, int64 object_id)
 	csm_spi_write(sql, 3, types, values, NULL, NULL, NULL);
 }
 
+/* The timer of a kind and object, as it is. */
+typedef struct Found
+{
+	bool		any;
+	ItemPointerData at;
+	TimestampTz due_at;
+	int32		attempts;
+} Found;
+
+static void
+take_timer(HeapTuple tuple, Relation table, void *arg)
+{
+	Found	   *found = (Found *) arg;
+	bool		isnull;
+
+	found->any = true;
+	found->at = tuple->t_self;
+	found->due_at = DatumGetTimestampTz(csm_look_value(tuple, table, "due_at", &isnull));
+	found->attempts = DatumGetInt32(csm_look_value(tuple, table, "attempts", &isnull));
+}
+
 void
 csm_timer_set(int64 tenant_id, const char *kind, int64 object_id, int64 case_id, TimestampTz due_at)
 {
 	/* in the order of the columns of csm.timers */
 	Datum		row[7] = {0};
 	bool		isnull[7] = {false};
+	Found		found = {false};
 
+	csm_look_timer(kind, object_id, tenant_id, take_timer, &found);
+	if (found.any && found.due_at == due_at && found.attempts == 0)
+		return;
 	row[0] = Int64GetDatum(tenant_id);
 	row[1] = CStringGetTextDatum(kind);
 	row[2] = Int64GetDatum(object_id);
@@ -72,14 +98,18 @@ csm_timer_set(int64 tenant_id, const char *kind, int64 object_id, int64 case_id,
 	row[4] = TimestampTzGetDatum(due_at);
 	row[5] = Int32GetDatum(0);	/* attempts */
 	isnull[6] = true;			/* error */
-	if (csm_look_timer(kind, object_id, tenant_id) || !csm_insert_row("timers", lengthof(row), row, isnull))
+	if (found.any ? !csm_change_row("timers", &found.at, lengthof(row), row, isnull)
+		: !csm_insert_row("timers", lengthof(row), row, isnull))
 		set_by_statement(tenant_id, kind, object_id, case_id, due_at);
 }
 
 void
 csm_timer_clear(int64 tenant_id, const char *kind, int64 object_id)
 {
-	if (csm_look_timer(kind, object_id, tenant_id))
+	Found		found = {false};
+
+	csm_look_timer(kind, object_id, tenant_id, take_timer, &found);
+	if (found.any && !csm_delete_row("timers", &found.at))
 		clear_by_statement(tenant_id, kind, object_id);
 }
 

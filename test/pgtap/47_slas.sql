@@ -112,6 +112,29 @@ CREATE TABLE sla.before AS SELECT s.id, s.xmin::text AS version, (SELECT max(e.i
 SELECT is(sla.as(:agent, 'csm_agent', format('UPDATE csm.cases SET subject = %L, impact = 1, assigned_to = %s WHERE id = %s RETURNING subject', 'other', :agent, :quiet)), 'other', 'B26 a column that no definition reads');
 SELECT is((SELECT count(*) FROM csm.case_slas s JOIN sla.before b ON b.id = s.id WHERE b.version = s.xmin::text AND b.last = (SELECT max(e.id) FROM csm.sla_events e)), 2::bigint, 'B26 leaves SLAs alone');
 
+-- ---- where somebody has a trigger on the tables, statements write, and it sees all of it ----
+
+CREATE TABLE sla.seen (relation text, operation text);
+CREATE FUNCTION sla.watch() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO sla.seen VALUES (TG_TABLE_NAME, TG_OP);
+    RETURN coalesce(NEW, OLD);
+END $$;
+CREATE FUNCTION sla.lived(of_case bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT sla.agent_does(of_case, 'take') || ' ' || sla.agent_does(of_case, 'request_info', '?') || ' '
+           || sla.as((SELECT id FROM csm.users WHERE display_name = 'requester'), 'csm_portal', format('SELECT state FROM csm.act(%s, %L)', of_case, 'cancel'))
+           || ' ' || sla.states(of_case) || ' ' || sla.log(of_case) || ' ' || (SELECT count(*) FROM csm.timers t WHERE t.case_id = of_case AND t.kind = 'sla') $$;
+SELECT sla.open(:requester, 3) AS plain \gset
+SELECT sla.lived(:plain) AS lived \gset
+SELECT format('CREATE TRIGGER watch AFTER INSERT OR UPDATE OR DELETE ON csm.%I FOR EACH ROW EXECUTE FUNCTION sla.watch()', t)
+FROM unnest('{case_slas,sla_events,timers}'::text[]) t \gexec
+SELECT sla.open(:requester, 3) AS watched \gset
+SELECT is(sla.lived(:watched), :'lived', 'B26 a life with triggers on SLAs, log and timers is the same');
+SELECT is((SELECT string_agg(format('%s %s', relation, lower(operation)), ', ' ORDER BY relation, operation) FROM (SELECT DISTINCT * FROM sla.seen) s),
+    'case_slas insert, case_slas update, sla_events insert, timers delete, timers insert', 'B26 and the triggers saw every write');
+SELECT format('DROP TRIGGER watch ON csm.%I', t) FROM unnest('{case_slas,sla_events,timers}'::text[]) t \gexec
+SELECT is(sla.differ(), 0::bigint, 'B26 recomputed = stored, either way');
+
 -- ---- another definition: nothing counted is lost ----
 
 SELECT sla.open(:requester, 3) AS p \gset
