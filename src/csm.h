@@ -81,6 +81,7 @@ typedef enum CsmKeySet
 	CSM_SET_COUNTERPARTY_CONTACTS,
 	CSM_SET_PARTIES,
 	CSM_SET_AUDIENCES,			/* its actions are those of audiences */
+	CSM_SET_ARTICLES,			/* keys of articles, see csm_article.c; for no action */
 	CSM_SETS
 } CsmKeySet;
 
@@ -243,9 +244,14 @@ extern int	csm_map_key_count(CsmMap *map, CsmKeySet set, CsmAction action);
 /* csm_map_audience.c; compiled when it is first asked for */
 extern bool csm_map_audience(CsmMap *map, int64 audience_id, CsmAudienceAction action);
 extern int	csm_map_audience_keys(CsmMap *map, CsmAudienceAction action, const int64 **keys);
+extern bool csm_map_article_key(CsmMap *map, int64 key);
+extern int	csm_map_article_keys(CsmMap *map, const int64 **keys);
 
 /* csm_audience.c; its interface is csm_audience.h */
 extern int	csm_audience_action_from_name(const char *name, int len);	/* -1: unknown */
+
+/* The key of an article that is public: no audience has it, because identities begin at 1. */
+#define CSM_ARTICLE_PUBLIC	INT64CONST(0)
 
 /* csm_identity.c: who stands behind the session when no setting says so */
 extern int64 csm_identity_of_login(void);

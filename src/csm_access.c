@@ -434,7 +434,7 @@ csm_party_keys(PG_FUNCTION_ARGS)
 static Datum
 key_array(FunctionCallInfo fcinfo, CsmKeySet set)
 {
-	int			action = set == CSM_SET_ACCOUNTS_KNOWN ? CSM_CASE_READ
+	int			action = set == CSM_SET_ACCOUNTS_KNOWN || set == CSM_SET_ARTICLES ? CSM_CASE_READ
 		: read_action_of(fcinfo, 0, set == CSM_SET_AUDIENCES ? csm_audience_action_from_name : csm_action_from_name);
 	CsmMap	   *map = csm_map_current();
 	const int64 *keys;
@@ -574,4 +574,12 @@ Datum
 csm_audiences_allowing(PG_FUNCTION_ARGS)
 {
 	return key_array(fcinfo, CSM_SET_AUDIENCES);
+}
+
+PG_FUNCTION_INFO_V1(csm_article_keys_shown);
+
+Datum
+csm_article_keys_shown(PG_FUNCTION_ARGS)
+{
+	return key_array(fcinfo, CSM_SET_ARTICLES);
 }

@@ -71,4 +71,7 @@ extern void csm_audiences_judge(const CsmAudiences *audiences, const CsmFact *fa
 								int64 user_id, bool staff, CsmAudienceBits *bits);
 extern int64 csm_audience_id(const CsmAudiences *audiences, int i);
 
+/* csm_map_audience.c: what the person of a map may do as one of an audience */
+extern CsmAudienceBits csm_map_audience_bits(CsmMap *map, int64 audience_id);
+
 #endif							/* CSM_AUDIENCE_H */

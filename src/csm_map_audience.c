@@ -43,7 +43,12 @@ typedef struct CsmMapAudiences
 	int64	   *ids;			/* the same, sorted */
 	int			n;
 	CsmKeyArray keys[CSM_AUDIENCE_ACTIONS];
+	CsmKeyArray article_keys;
 } CsmMapAudiences;
+
+/* As one of an audience that gives none of these, nobody sees any article of it but what is public. */
+#define SHOWS_ARTICLES \
+	(CSM_AUDIENCE_BIT(CSM_AUDIENCE_READ) | CSM_AUDIENCE_BIT(CSM_AUDIENCE_CONTRIBUTE) | CSM_AUDIENCE_BIT(CSM_AUDIENCE_MANAGE))
 
 /* An account of which he is a contact. */
 typedef struct Home
@@ -543,30 +548,59 @@ audiences_of(CsmMap *map)
 	return made;
 }
 
-bool
-csm_map_audience(CsmMap *map, int64 audience_id, CsmAudienceAction action)
+CsmAudienceBits
+csm_map_audience_bits(CsmMap *map, int64 audience_id)
 {
 	const CsmKeyBits *entry = csm_key_lookup(audiences_of(map)->bits, audience_id);
 
-	return entry != NULL && (entry->bits[0] & CSM_AUDIENCE_BIT(action)) != 0;
+	return entry == NULL ? 0 : (CsmAudienceBits) entry->bits[0];
 }
 
-int
-csm_map_audience_keys(CsmMap *map, CsmAudienceAction action, const int64 **keys)
+bool
+csm_map_audience(CsmMap *map, int64 audience_id, CsmAudienceAction action)
 {
-	CsmMapAudiences *made = audiences_of(map);
-	CsmKeyArray *array = &made->keys[action];
+	return (csm_map_audience_bits(map, audience_id) & CSM_AUDIENCE_BIT(action)) != 0;
+}
 
+/* Fills the array with a key that everybody has, where there is one, and the audiences that allow one of the actions. */
+static int
+keys_of(CsmMapAudiences *made, CsmKeyArray *array, const int64 *everybody, CsmAudienceBits any, const int64 **keys)
+{
 	if (!array->counted)
 	{
 		array->keys = MemoryContextAlloc(made->context, sizeof(int64) * (made->n + 1));
+		if (everybody != NULL)
+			array->keys[array->count++] = *everybody;
 		for (int i = 0; i < made->n; i++)
 		{
-			if (csm_key_lookup(made->bits, made->ids[i])->bits[0] & CSM_AUDIENCE_BIT(action))
+			if (csm_key_lookup(made->bits, made->ids[i])->bits[0] & any)
 				array->keys[array->count++] = made->ids[i];
 		}
 		array->counted = true;
 	}
 	*keys = array->keys;
 	return array->count;
+}
+
+int
+csm_map_audience_keys(CsmMap *map, CsmAudienceAction action, const int64 **keys)
+{
+	CsmMapAudiences *made = audiences_of(map);
+
+	return keys_of(made, &made->keys[action], NULL, CSM_AUDIENCE_BIT(action), keys);
+}
+
+bool
+csm_map_article_key(CsmMap *map, int64 key)
+{
+	return key == CSM_ARTICLE_PUBLIC || (csm_map_audience_bits(map, key) & SHOWS_ARTICLES) != 0;
+}
+
+int
+csm_map_article_keys(CsmMap *map, const int64 **keys)
+{
+	static const int64 everybody = CSM_ARTICLE_PUBLIC;
+	CsmMapAudiences *made = audiences_of(map);
+
+	return keys_of(made, &made->article_keys, &everybody, SHOWS_ARTICLES, keys);
 }

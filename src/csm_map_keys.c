@@ -253,6 +253,8 @@ csm_map_key_count(CsmMap *map, CsmKeySet set, CsmAction action)
 
 	if (set == CSM_SET_AUDIENCES)
 		return csm_map_audience_keys(map, (CsmAudienceAction) action, &keys);
+	if (set == CSM_SET_ARTICLES)
+		return csm_map_article_keys(map, &keys);
 	if (!array->counted)
 	{
 		/* Only accounts can be many; the array is sorted when it is needed. */
@@ -283,6 +285,8 @@ csm_map_keys(CsmMap *map, CsmKeySet set, CsmAction action, const int64 **keys)
 
 	if (set == CSM_SET_AUDIENCES)
 		return csm_map_audience_keys(map, (CsmAudienceAction) action, keys);
+	if (set == CSM_SET_ARTICLES)
+		return csm_map_article_keys(map, keys);
 	if (array->keys == NULL)
 	{
 		int64	   *made = MemoryContextAlloc(map->context,
@@ -312,6 +316,8 @@ csm_map_has_key(CsmMap *map, CsmKeySet set, CsmAction action, int64 key)
 
 	if (set == CSM_SET_AUDIENCES)
 		return csm_map_audience(map, key, (CsmAudienceAction) action);
+	if (set == CSM_SET_ARTICLES)
+		return csm_map_article_key(map, key);
 	if (set == CSM_SET_PARTIES)
 	{
 		int			kind = (int) (key % 8);

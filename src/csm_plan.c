@@ -72,6 +72,7 @@ static const Predicate predicates[] = {
 	{"counterparty_allows", CSM_SET_COUNTERPARTIES, "counterparties_allowing"},
 	{"counterparty_contact_allows", CSM_SET_COUNTERPARTY_CONTACTS, "counterparty_contacts_allowing"},
 	{"audience_allows", CSM_SET_AUDIENCES, "audiences_allowing"},
+	{"article_shown", CSM_SET_ARTICLES, "article_keys_shown"},
 };
 
 /* The key of this one is itself an array: && instead of = ANY, GIN instead of btree. */
@@ -108,14 +109,21 @@ find_predicate(Oid funcid)
 	return found;
 }
 
-/* The action is the last argument, where there is one; some take any. */
+/* Some ask for no action: their companions have no argument. */
+static bool
+takes_action(const Predicate *predicate)
+{
+	return predicate->set != CSM_SET_ACCOUNTS_KNOWN && predicate->set != CSM_SET_ARTICLES && predicate != &entry_allows;
+}
+
+/* The action is the last argument, where there is one. */
 static int
 constant_action(const Predicate *predicate, List *args)
 {
 	Node	   *last = llast(args);
 	text	   *name;
 
-	if (predicate->set == CSM_SET_ACCOUNTS_KNOWN || predicate == &entry_allows)
+	if (!takes_action(predicate))
 		return CSM_CASE_READ;
 	if (!IsA(last, Const) || ((Const *) last)->constisnull)
 		return -1;
@@ -443,21 +451,41 @@ wanted_rows(PlannerInfo *root)
 	return 0;
 }
 
+/* Is the predicate a condition by itself, rather than an arm of an OR? */
+static bool
+stands_alone(RelOptInfo *rel, Node *predicate)
+{
+	ListCell   *cell;
+
+	foreach(cell, rel->baserestrictinfo)
+	{
+		if ((Node *) lfirst_node(RestrictInfo, cell)->clause == predicate)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Weighs what the ids cost against the rows that need not be read.  A LIMIT is
  * met by walking an ordered index until enough rows have passed; behind a join
- * or a grouping it may take more of them, but not the whole table.
+ * or a grouping it may take more of them, but not the whole table.  Where no
+ * order is asked for, a condition by itself finds as many rows as are wanted
+ * and no more.
  */
 static bool
-worth_an_index(PlannerInfo *root, IndexOptInfo *index, int n, double share)
+worth_an_index(PlannerInfo *root, IndexOptInfo *index, Node *predicate, int n, double share)
 {
 	double		rows = Max(index->rel->tuples, 1.0);
-	double		cost = n * ARRAY_COST + rows * share * FETCH_COST;
+	double		found = rows * share;
+	double		cost;
 	double		otherwise = rows * SCAN_COST;
 	ListCell   *cell;
 
 	if (n <= ALWAYS_OFFERED)
 		return true;
+	if (root->limit_tuples > 0 && root->query_pathkeys == NIL && stands_alone(index->rel, predicate))
+		found = Min(found, root->limit_tuples);
+	cost = n * ARRAY_COST + found * FETCH_COST;
 	if (bms_membership(root->all_baserels) == BMS_MULTIPLE && n > 1000)
 		return false;
 	if (wanted_rows(root) > 0 && share > 0)
@@ -477,7 +505,7 @@ static Oid
 companion_oid(const Predicate *predicate, Oid funcid)
 {
 	Oid			types[1] = {TEXTOID};
-	int			nargs = predicate->set == CSM_SET_ACCOUNTS_KNOWN ? 0 : 1;
+	int			nargs = takes_action(predicate) ? 1 : 0;
 
 	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
 						   CStringGetDatum(predicate->companion),
@@ -539,7 +567,7 @@ index_condition(SupportRequestIndexCondition *req, const Predicate *predicate, L
 				req->lossy = true;
 				return list_make1(any_party((Node *) linitial(args)));
 			}
-			if (!worth_an_index(req->root, req->index, n, share))
+			if (!worth_an_index(req->root, req->index, req->node, n, share))
 				return NIL;
 		}
 	}
@@ -549,7 +577,7 @@ index_condition(SupportRequestIndexCondition *req, const Predicate *predicate, L
 		return NIL;
 	req->lossy = true;
 	right = (Expr *) makeFuncExpr(companion, predicate == &all_in ? INT8OID : INT8ARRAYOID,
-								  predicate->set == CSM_SET_ACCOUNTS_KNOWN ? NIL : list_make1(copyObject(llast(args))),
+								  takes_action(predicate) ? list_make1(copyObject(llast(args))) : NIL,
 								  InvalidOid, DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
 	if (predicate == &all_in || predicate == &party_allows)
 		return list_make1(make_opclause(equal, BOOLOID, false, linitial(args), right,

@@ -87,9 +87,11 @@ CREATE TABLE csm.articles (
     CONSTRAINT articles_text_check CHECK (length(title) BETWEEN 1 AND 400 AND title !~ '^[[:space:]]*$'
         AND length(keywords) <= 2000 AND length(body) BETWEEN 1 AND 1000000 AND length(number) BETWEEN 1 AND 40)
 );
--- One index an arm of the rule below, the orders in which lists are read, and
--- the words.
+-- Who sees what, in the plain column for writes and staff and as the key by which
+-- people read (csm_private.article_shown() below); what visitors read, one's own
+-- drafts; the orders in which lists are read, and the words.
 CREATE INDEX articles_audience_idx ON csm.articles (audience_id, published_at);
+CREATE INDEX articles_key_idx ON csm.articles ((CASE WHEN is_public THEN 0 ELSE audience_id END), published_at);
 CREATE INDEX articles_public_idx ON csm.articles (tenant_id, published_at DESC, id DESC) WHERE is_public AND state = 'published';
 CREATE INDEX articles_draft_idx ON csm.articles (author_id) WHERE state IN ('draft', 'review');
 CREATE INDEX articles_newest_idx ON csm.articles (tenant_id, published_at DESC, id DESC);
@@ -146,6 +148,24 @@ SELECT csm_private.adopt_table('csm.article_versions');
 
 -- ---- who reads ----
 
+-- What somebody who is signed in sees, in C (src/csm_article.c). An article's key
+-- is its audience, or 0 where it is public: the index of keys finds what somebody sees.
+CREATE FUNCTION csm_private.article_shown(article_key bigint, audience_id bigint, state text, expires_at timestamptz, author_id bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_article_shown' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 1
+SUPPORT csm_private.access_support;
+CREATE FUNCTION csm_private.article_keys_shown() RETURNS bigint[]
+AS 'MODULE_PATHNAME', 'csm_article_keys_shown' LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF COST 10;
+ALTER FUNCTION csm_private.article_shown(bigint, bigint, text, timestamptz, bigint) OWNER TO csm_owner;
+ALTER FUNCTION csm_private.article_keys_shown() OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.article_shown(bigint, bigint, text, timestamptz, bigint), csm_private.article_keys_shown() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm_private.article_shown(bigint, bigint, text, timestamptz, bigint), csm_private.article_keys_shown()
+    TO csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm_private.article_shown(bigint, bigint, text, timestamptz, bigint) IS
+'The rule of the policy of csm.articles for one row: published, not expired, and public or read by its audience; being written, by the author while he may contribute; or managed. article_key: 0 where the article is public, else its audience. False for nobody and where one of the first three is NULL';
+COMMENT ON FUNCTION csm_private.article_keys_shown() IS
+'Sorted keys of articles (see article_shown) of which the person may see any: 0, and the audiences as one of which he reads, contributes or manages; empty for nobody';
+
 -- Written once: a policy stores a parsed expression, and children ask the same
 -- of the row in hand.
 CREATE FUNCTION csm_private.article_arms(arms text) RETURNS text
@@ -157,9 +177,7 @@ DECLARE
 BEGIN
     RETURN CASE arms
         WHEN 'guest' THEN stands || ' AND is_public AND tenant_id = csm.guest_tenant_id()'
-        WHEN 'person' THEN stands || $e$ AND (is_public OR csm.audience_allows(audience_id, 'read'))
-            OR author_id = csm.current_user_id() AND state IN ('draft', 'review') AND csm.audience_allows(audience_id, 'contribute')
-            OR csm.audience_allows(audience_id, 'manage')$e$
+        WHEN 'person' THEN 'csm_private.article_shown(CASE WHEN is_public THEN 0 ELSE audience_id END, audience_id, state, expires_at, author_id)'
     END;
 END $$;
 ALTER FUNCTION csm_private.article_arms(text) OWNER TO csm_owner;

@@ -50,6 +50,18 @@ BEGIN
             PERFORM set_config('csm.importing', 'off', true);
         END LOOP;
     END LOOP;
+    -- two that do not read: the student contributes to a base, the employee manages one in which he is denied all else
+    INSERT INTO csm.user_criteria (tenant_id, key, label) VALUES (small.tenant(), 'writer', 'W'), (small.tenant(), 'keeper', 'K');
+    INSERT INTO csm.user_criteria_parts (tenant_id, criteria_id, kind, user_id)
+    SELECT tenant_id, id, 'user', small.u(CASE key WHEN 'writer' THEN 'student' ELSE 'employee' END) FROM csm.user_criteria WHERE key IN ('writer', 'keeper');
+    INSERT INTO csm.knowledge_bases (tenant_id, key, title) VALUES (small.tenant(), 'writer', 'W'), (small.tenant(), 'keeper', 'K');
+    INSERT INTO csm.audience_grants (tenant_id, audience_id, criteria_id, action, denies)
+    SELECT k.tenant_id, k.audience_id, c.id, v.action, v.denies
+    FROM csm.knowledge_bases k JOIN csm.user_criteria c USING (key) JOIN (VALUES ('writer', 'contribute', false), ('keeper', 'manage', false), ('keeper', 'read', true), ('keeper', 'contribute', true)) v(key, action, denies) USING (key);
+    PERFORM set_config('csm.importing', 'on', true);
+    INSERT INTO csm.articles (tenant_id, base_id, author_id, state, title, body)
+    SELECT tenant_id, id, small.u('student'), 'draft', 'a', 'b' FROM csm.knowledge_bases WHERE key IN ('writer', 'keeper');
+    PERFORM set_config('csm.importing', 'off', true);
 END $$;
 
 CREATE TEMP TABLE slow AS
@@ -73,6 +85,16 @@ SELECT is(found, expected, format('B40 T1 articles that %s reads as %s', name, r
 SELECT is(versions, expected_versions, format('B40 T1 versions that %s reads as %s', name, role_name)) FROM compared WHERE role_name <> 'csm_admin' ORDER BY name, role_name;
 SELECT is(small.run(w.id, 'csm_reporter', 'SELECT string_agg(a.id::text, '' '' ORDER BY a.id) FROM csm.articles a'), c.expected, 'B40 T1 the same as csm_reporter: ' || w.name)
 FROM who w JOIN compared c ON c.id = w.id AND c.role_name = 'csm_agent';
+-- Whatever is seen has one of the person's keys, by which an index may look for it.
+SELECT is(ARRAY(SELECT s.person FROM slow s JOIN csm.knowledge_bases b USING (audience_id) WHERE b.key = v.key AND NOT s.staff AND NOT s.reads AND (s.contributes OR s.manages)),
+          ARRAY[small.u(v.name)], format('B40 T1 the %s sees articles that he does not read', v.name))
+FROM (VALUES ('writer', 'student'), ('keeper', 'employee')) v(key, name);
+CREATE FUNCTION pg_temp.without_key() RETURNS text LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT count(*)::text FROM csm.articles a
+    WHERE NOT CASE WHEN a.is_public THEN 0 ELSE a.audience_id END = ANY (csm_private.article_keys_shown());
+END;
+SELECT is(small.run(id, role_name, 'SELECT pg_temp.without_key()'), '0', format('B40 T1 no article is seen without a key: %s as %s', name, role_name)) FROM compared;
 -- An index never makes a difference.
 SET enable_seqscan = off;
 SELECT is(small.run(id, role_name, 'SELECT string_agg(a.id::text, '' '' ORDER BY a.id) FROM csm.articles a'), expected, format('B40 by index: %s as %s', name, role_name)) FROM compared;

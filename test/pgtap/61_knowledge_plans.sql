@@ -25,6 +25,8 @@ BEGIN
     FROM csm.knowledge_bases b, generate_series(1, 100) n;
     PERFORM set_config('csm.importing', 'off', true);
 END $$;
+-- as autovacuum leaves it: who has yet to read through a list of new words may not want the index
+DO $$ BEGIN PERFORM gin_clean_pending_list('csm.articles_search_idx'); END $$;
 ANALYZE csm.articles;
 
 SET csm.allow_explain = on;
@@ -50,15 +52,21 @@ CREATE TEMP VIEW r AS SELECT *, CASE WHEN who IS NOT NULL THEN small.u(who) END 
 
 SELECT is(small.run(person, role_name, 'SELECT count(id) FROM csm.articles'), reads::text, 'B40 what is read by ' || whose) FROM r;
 -- who reads few may be better off with the index of these
-SELECT ok(p ~ CASE WHEN reads < 200 THEN 'articles_(search|public|audience)_idx' ELSE 'articles_search_idx' END AND p !~ 'Seq Scan', 'A5 words are found by an index, by ' || whose)
+SELECT ok(p ~ CASE WHEN reads < 200 THEN 'articles_(search|public|key)_idx' ELSE 'articles_search_idx' END AND p !~ 'Seq Scan', 'A5 words are found by an index, by ' || whose)
 FROM r CROSS JOIN LATERAL pg_temp.plan(person, role_name, $$SELECT id FROM csm.articles WHERE csm.matches(search, 'text723'::tsquery)$$) p
 WHERE role_name <> 'csm_reporter' AND (who IS NOT NULL OR role_name = 'csm_guest');
 SELECT ok(strpos(p, 'articles_base_idx') > 0 AND strpos(p, 'Sort') = 0 AND strpos(p, 'Seq Scan') = 0, 'A5 the newest of a base come in the order of an index, to ' || whose)
 FROM r CROSS JOIN LATERAL pg_temp.plan(person, role_name, format('SELECT id FROM csm.articles WHERE base_id = %s ORDER BY published_at DESC, id DESC LIMIT 10',
                                                                 (SELECT id FROM csm.knowledge_bases WHERE key = CASE WHEN r.role_name = 'csm_guest' THEN 'b1' ELSE 'b7' END AND tenant_id = small.tenant()))) p
 WHERE who IN ('mother', 'desk manager', 'viewer', 'desk admin');
-SELECT ok(strpos(p, 'articles_audience_idx') > 0 AND strpos(p, 'articles_public_idx') > 0 AND strpos(p, 'Seq Scan') = 0, 'A28 who reads a hundred of many does not read through all: ' || whose || E'\n' || p)
+-- One condition on the key of what is his, so that a list which wants some of them, in any order, ends when it has them.
+SELECT matches(p, 'articles_key_idx.*\n.*Cond: \(CASE WHEN is_public THEN .0.::bigint ELSE audience_id END = ANY \(csm_private.article_keys_shown\(\)\)\)',
+               'A28 who reads a hundred of many does not read through all: ' || whose)
 FROM r CROSS JOIN LATERAL pg_temp.plan(person, role_name, 'SELECT title FROM csm.articles') p WHERE who = 'son';
+SELECT matches(p, 'Limit\n +->  Index Scan using articles_key_idx', 'A28 and any ten of them are read one by one: ' || whose)
+FROM r CROSS JOIN LATERAL pg_temp.plan(person, role_name, 'SELECT title FROM csm.articles LIMIT 10') p WHERE who = 'son';
+SELECT matches(p, 'Limit\n +->  Seq Scan on articles\n', 'A28 who reads nearly all of them does without: ' || whose)
+FROM r CROSS JOIN LATERAL pg_temp.plan(person, role_name, 'SELECT title FROM csm.articles LIMIT 10') p WHERE who = 'mother';
 SELECT ok(strpos(p, 'articles_public_idx') > 0 AND strpos(p, 'Seq Scan') = 0, 'A28 a visitor reads by the index of what is public')
 FROM r CROSS JOIN LATERAL pg_temp.plan(person, role_name, 'SELECT title FROM csm.articles ORDER BY published_at DESC, id DESC LIMIT 10') p WHERE role_name = 'csm_guest';
 SELECT ok(strpos(p, 'Seq Scan on articles') = 0, 'V14 nobody costs no scan: ' || whose)
