@@ -12,10 +12,12 @@
 -- and a number (an e-mail) that was typed is looked up first.  Of very common
 -- words the newest rows are ranked (500 of a kind).
 --
--- Paging.  A cursor holds the time of the first page and the place of a row in
--- the order. The order of two rows depends on these rows and that time, so
--- nothing that is opened, asked or published meanwhile moves a page; cases and
--- questions of later are left out.
+-- Paging.  A cursor holds the time of the first page, how the rows of each kind
+-- were found on it, and the place of a row in the order. The order of two rows
+-- depends on these rows and that time, so nothing that is opened, asked or
+-- published meanwhile moves a page; cases and questions of later are left out.
+-- Nor does it make some words give way to all of them: later pages look in the
+-- way in which the first one found.
 
 CREATE FUNCTION csm_private.search_languages() RETURNS text[]
 LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -151,23 +153,23 @@ COMMENT ON FUNCTION csm_private.search_kinds(text[], jsonb) IS
 
 -- The digest shows damage and a cursor of another search. It is no proof of
 -- anything: whoever makes one up gets the rows that he may read, from where he says.
-CREATE FUNCTION csm_private.search_cursor(asked text, as_of timestamptz, score numeric, kind text, id bigint) RETURNS text
+CREATE FUNCTION csm_private.search_cursor(asked text, as_of timestamptz, ways integer, score numeric, kind text, id bigint) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    place CONSTANT text := concat_ws('|', (extract(epoch FROM as_of) * 1000000)::bigint, score, kind, id);
+    place CONSTANT text := concat_ws('|', (extract(epoch FROM as_of) * 1000000)::bigint, ways, score, kind, id);
 BEGIN
     RETURN translate(encode(convert_to(place || '|' || left(md5(place || asked), 12), 'UTF8'), 'base64'), E'+/=\n', '-_');
 END $$;
-ALTER FUNCTION csm_private.search_cursor(text, timestamptz, numeric, text, bigint) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.search_cursor(text, timestamptz, numeric, text, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm_private.search_cursor(text, timestamptz, numeric, text, bigint) TO csm_guest, csm_portal, csm_agent, csm_admin;
-COMMENT ON FUNCTION csm_private.search_cursor(text, timestamptz, numeric, text, bigint) IS
-'Cursor for the page after a row: time of the first page and place of the row';
+ALTER FUNCTION csm_private.search_cursor(text, timestamptz, integer, numeric, text, bigint) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.search_cursor(text, timestamptz, integer, numeric, text, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm_private.search_cursor(text, timestamptz, integer, numeric, text, bigint) TO csm_guest, csm_portal, csm_agent, csm_admin;
+COMMENT ON FUNCTION csm_private.search_cursor(text, timestamptz, integer, numeric, text, bigint) IS
+'Cursor for the page after a row: time of the first page, how its rows were found (csm_private.search_way()), and place of the row';
 
-CREATE FUNCTION csm_private.search_place("limit" integer, after text, asked text)
-RETURNS TABLE (as_of timestamptz, score numeric, kind text, id bigint)
+CREATE FUNCTION csm_private.search_page("limit" integer, after text, asked text)
+RETURNS TABLE (as_of timestamptz, ways integer, score numeric, kind text, id bigint)
 LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -185,14 +187,15 @@ BEGIN
             said := convert_from(decode(rpad(translate(after, '-_', '+/'), (length(after) + 3) / 4 * 4, '='), 'base64'), 'UTF8');
             place := string_to_array(said, '|');
             as_of := timestamptz 'epoch' + place[1]::bigint * interval '1 microsecond';
-            score := place[2]::numeric;
-            kind := place[3];
-            id := place[4]::bigint;
+            ways := place[2]::integer;
+            score := place[3]::numeric;
+            kind := place[4];
+            id := place[5]::bigint;
         EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
             place := NULL;
         END;
-        IF cardinality(place) IS DISTINCT FROM 5
-           OR place[5] IS DISTINCT FROM left(md5(array_to_string(place[1:4], '|') || asked), 12)
+        IF cardinality(place) IS DISTINCT FROM 6
+           OR place[6] IS DISTINCT FROM left(md5(array_to_string(place[1:5], '|') || asked), 12)
            OR after <> translate(encode(convert_to(said, 'UTF8'), 'base64'), E'+/=\n', '-_') THEN
             RAISE EXCEPTION 'the cursor is not one of this search' USING ERRCODE = '22023',
                 HINT = 'Pass the cursor of a row that the same query, kinds and filters gave, or NULL for the first page.';
@@ -200,11 +203,22 @@ BEGIN
     END IF;
     RETURN NEXT;
 END $$;
-ALTER FUNCTION csm_private.search_place(integer, text, text) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.search_place(integer, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm_private.search_place(integer, text, text) TO csm_guest, csm_portal, csm_agent, csm_admin;
-COMMENT ON FUNCTION csm_private.search_place(integer, text, text) IS
-'Where a page begins: time of the first page and, after it, the place that a cursor holds; errors 22023: limit, a cursor that is damaged or of another search';
+ALTER FUNCTION csm_private.search_page(integer, text, text) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.search_page(integer, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm_private.search_page(integer, text, text) TO csm_guest, csm_portal, csm_agent, csm_admin;
+COMMENT ON FUNCTION csm_private.search_page(integer, text, text) IS
+'Where a page begins: time of the first page and, after it, how its rows were found and the place that a cursor holds; errors 22023: limit, a cursor that is damaged or of another search';
+
+-- Two bits a kind: 0 all words or the number, 1 some words, 2 what resembles.
+CREATE FUNCTION csm_private.search_way(kind text, found_by text) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE found_by WHEN 'some words' THEN 1 WHEN 'similar' THEN 2 ELSE 0 END
+       << CASE kind WHEN 'case' THEN 0 WHEN 'article' THEN 2 WHEN 'question' THEN 4 ELSE 6 END;
+ALTER FUNCTION csm_private.search_way(text, text) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.search_way(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm_private.search_way(text, text) TO csm_guest, csm_portal, csm_agent, csm_admin;
+COMMENT ON FUNCTION csm_private.search_way(text, text) IS
+'How a hit was found, for a cursor and for the filter "ways" that csm.search() gives to the searches below on later pages: cases in bits 0 and 1, articles in 2 and 3, questions in 4 and 5';
 
 -- ---- kinds, one by one ----
 --
@@ -230,6 +244,7 @@ DECLARE
     since CONSTANT timestamptz := coalesce((filters ->> 'since')::timestamptz, '-infinity');
     before CONSTANT timestamptz := least((filters ->> 'until')::timestamptz, as_of);
     exact bigint;
+    way CONSTANT integer := (filters ->> 'ways')::integer & 3;
     q tsquery;
     n bigint := 0;
 BEGIN
@@ -249,7 +264,8 @@ BEGIN
     END IF;
 
     FOREACH q IN ARRAY ARRAY[strict, loose] LOOP
-        CONTINUE WHEN numnode(q) = 0 OR q = loose AND (n > 0 OR exact IS NOT NULL);
+        CONTINUE WHEN numnode(q) = 0
+            OR CASE way WHEN 0 THEN q <> strict OR n > 0 WHEN 1 THEN q = strict WHEN 2 THEN true ELSE q = loose AND (n > 0 OR exact IS NOT NULL) END;
         RETURN QUERY
         SELECT 'case', c.id, c.number, c.subject,
                round((csm.search_score(c.search, strict) * CASE WHEN q = strict THEN 0.9 ELSE 0.5 END
@@ -269,7 +285,7 @@ BEGIN
 
     -- Subjects of the newest cases: an index on trigrams of all of them would
     -- take longer than reading these.
-    IF n = 0 AND exact IS NULL AND length(typed) BETWEEN 4 AND 100 THEN
+    IF coalesce(way = 2, n = 0 AND exact IS NULL) AND length(typed) BETWEEN 4 AND 100 THEN
         RETURN QUERY
         SELECT 'case', c.id, c.number, c.subject, round((0.5 * csm.resemblance(c.subject, typed))::numeric, 6), 'similar', c.opened_at
         FROM (SELECT c.id, c.number, c.subject, c.opened_at FROM csm.cases c
@@ -301,6 +317,7 @@ DECLARE
     since CONSTANT timestamptz := coalesce((filters ->> 'since')::timestamptz, '-infinity');
     before CONSTANT timestamptz := coalesce((filters ->> 'until')::timestamptz, 'infinity');
     exact bigint;
+    way CONSTANT integer := (filters ->> 'ways')::integer >> 2 & 3;
     q tsquery;
     n bigint := 0;
 BEGIN
@@ -318,7 +335,8 @@ BEGIN
     END IF;
 
     FOREACH q IN ARRAY ARRAY[strict, loose] LOOP
-        CONTINUE WHEN numnode(q) = 0 OR q = loose AND (n > 0 OR exact IS NOT NULL);
+        CONTINUE WHEN numnode(q) = 0
+            OR CASE way WHEN 0 THEN q <> strict OR n > 0 WHEN 1 THEN q = strict WHEN 2 THEN true ELSE q = loose AND (n > 0 OR exact IS NOT NULL) END;
         RETURN QUERY
         SELECT 'article', a.id, a.number, a.title,
                round((csm.search_score(a.search, strict) * CASE WHEN q = strict THEN 1 ELSE 0.5 END)::numeric, 6),
@@ -333,7 +351,7 @@ BEGIN
         GET DIAGNOSTICS n = ROW_COUNT;
     END LOOP;
 
-    IF n = 0 AND exact IS NULL AND length(typed) BETWEEN 4 AND 100 THEN
+    IF coalesce(way = 2, n = 0 AND exact IS NULL) AND length(typed) BETWEEN 4 AND 100 THEN
         RETURN QUERY
         SELECT 'article', a.id, a.number, a.title, round((0.5 * csm.resemblance(a.title, typed))::numeric, 6), 'similar', a.published_at
         FROM (SELECT a.id, a.number, a.title, a.published_at FROM csm.articles a
@@ -361,6 +379,7 @@ DECLARE
     answers CONSTANT boolean[] := CASE WHEN filters ? 'answered' THEN ARRAY(SELECT v::boolean FROM jsonb_array_elements_text(filters -> 'answered') v) END;
     since CONSTANT timestamptz := coalesce((filters ->> 'since')::timestamptz, '-infinity');
     before CONSTANT timestamptz := least((filters ->> 'until')::timestamptz, as_of);
+    way CONSTANT integer := (filters ->> 'ways')::integer >> 4 & 3;
     q tsquery;
     n bigint := 0;
 BEGIN
@@ -368,7 +387,8 @@ BEGIN
         RETURN;
     END IF;
     FOREACH q IN ARRAY ARRAY[strict, loose] LOOP
-        CONTINUE WHEN numnode(q) = 0 OR q = loose AND n > 0;
+        CONTINUE WHEN numnode(q) = 0
+            OR CASE way WHEN 0 THEN q <> strict OR n > 0 WHEN 1 THEN q = strict WHEN 2 THEN true ELSE q = loose AND n > 0 END;
         RETURN QUERY
         SELECT 'question', t.id, NULL::text, t.title,
                round((csm.search_score(t.search, strict) * CASE WHEN q = strict THEN 0.8 ELSE 0.4 END
@@ -383,7 +403,7 @@ BEGIN
         GET DIAGNOSTICS n = ROW_COUNT;
     END LOOP;
 
-    IF n = 0 AND length(typed) BETWEEN 4 AND 100 THEN
+    IF coalesce(way = 2, n = 0) AND length(typed) BETWEEN 4 AND 100 THEN
         RETURN QUERY
         SELECT 'question', t.id, NULL::text, t.title, round((0.4 * csm.resemblance(t.title, typed))::numeric, 6), 'similar', t.created_at
         FROM (SELECT t.id, t.title, t.created_at FROM csm.questions t
@@ -478,20 +498,21 @@ RETURNS TABLE (kind text, id bigint, number text, title text, snippet text, scor
 LANGUAGE sql STABLE ROWS 20
 BEGIN ATOMIC
     SELECT h.kind, h.id, h.number, h.title, csm_private.search_snippet(h.kind, h.id, h.typed, 30), h.score, h.found_by, h.at,
-           csm_private.search_cursor(h.asked, h.as_of, h.score, h.kind, h.id)
+           csm_private.search_cursor(h.asked, h.as_of, h.ways, h.score, h.kind, h.id)
     FROM (
-        SELECT x.*, a.typed, a.asked, p.as_of
+        SELECT x.*, a.typed, a.asked, p.as_of, coalesce(p.ways, bit_or(csm_private.search_way(x.kind, x.found_by)) OVER ()) AS ways
         FROM (SELECT btrim(left(query, 1000)) AS typed, md5(concat_ws('|', query, kinds::text, filters::text)) AS asked) a
-        CROSS JOIN LATERAL csm_private.search_place("limit", after, a.asked) p
+        CROSS JOIN LATERAL csm_private.search_page("limit", after, a.asked) p
         CROSS JOIN LATERAL csm_private.search_filters(filters) f
+        CROSS JOIN LATERAL (SELECT CASE WHEN p.ways IS NULL THEN f ELSE f || jsonb_build_object('ways', p.ways) END AS way) w
         CROSS JOIN LATERAL csm_private.search_kinds(kinds, f) k
         CROSS JOIN LATERAL csm_private.search_languages() l
         CROSS JOIN LATERAL csm_private.search_query_in(a.typed, l, false) strict
         CROSS JOIN LATERAL csm_private.search_query_in(a.typed, l, true) loose
         CROSS JOIN LATERAL (
-            SELECT * FROM csm_private.search_cases(k, strict, loose, a.typed, f, p.as_of)
-            UNION ALL SELECT * FROM csm_private.search_articles(k, strict, loose, a.typed, f)
-            UNION ALL SELECT * FROM csm_private.search_questions(k, strict, loose, a.typed, f, p.as_of)
+            SELECT * FROM csm_private.search_cases(k, strict, loose, a.typed, w.way, p.as_of)
+            UNION ALL SELECT * FROM csm_private.search_articles(k, strict, loose, a.typed, w.way)
+            UNION ALL SELECT * FROM csm_private.search_questions(k, strict, loose, a.typed, w.way, p.as_of)
             UNION ALL SELECT * FROM csm_private.search_names(k, a.typed)
         ) x
         WHERE a.typed <> '' AND (after IS NULL OR (x.score, p.kind, p.id) < (p.score, x.kind, x.id))

@@ -225,7 +225,7 @@ SELECT is_empty($$ SELECT p.oid::regprocedure, r FROM pg_proc p JOIN pg_namespac
                                            'notification_message', 'notification_template', 'notification_values', 'one_line',
                                            'may_link', 'may_authorize', 'manages_item', 'article_allows', 'base_allows', 'may_place_article', 'note_view', 'gap_allows', 'reader_language', 'article_shown', 'article_keys_shown',
                                            -- search: steps of functions that run with the caller's rights
-                                           'search_languages', 'search_query_in', 'search_filters', 'search_kinds', 'search_cursor', 'search_place', 'search_cases',
+                                           'search_languages', 'search_query_in', 'search_filters', 'search_kinds', 'search_cursor', 'search_page', 'search_way', 'search_cases',
                                            'search_articles', 'search_questions', 'search_names', 'search_snippet', 'facets_of', 'suggestions', 'case_to_compare',
                                            'cases_like', 'answer_passage', 'guess_fields',
                                            'case_staff_reads', 'sla_business', 'sla_condition', 'administers') $$,
