@@ -32,6 +32,7 @@ CREATE TABLE csm.interactions (
     closed_at timestamptz,
     waited interval GENERATED ALWAYS AS (taken_at - coalesce(handed_over_at, opened_at)) STORED,
     lasted interval GENERATED ALWAYS AS (coalesce(wrapped_at, closed_at) - opened_at) STORED,
+    service_organization_id bigint,
     CONSTRAINT interactions_pkey PRIMARY KEY (id, tenant_id),
     CONSTRAINT interactions_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES csm.tenants (id),
     CONSTRAINT interactions_requester_fkey FOREIGN KEY (requester_id, tenant_id) REFERENCES csm.users (id, tenant_id),
@@ -40,6 +41,8 @@ CREATE TABLE csm.interactions (
     CONSTRAINT interactions_assigned_to_fkey FOREIGN KEY (assigned_to, tenant_id) REFERENCES csm.users (id, tenant_id),
     CONSTRAINT interactions_verified_by_fkey FOREIGN KEY (verified_by, tenant_id) REFERENCES csm.users (id, tenant_id),
     CONSTRAINT interactions_case_fkey FOREIGN KEY (case_id, tenant_id) REFERENCES csm.cases (id, tenant_id),
+    CONSTRAINT interactions_organization_fkey FOREIGN KEY (service_organization_id, tenant_id)
+        REFERENCES csm.service_organizations (id, tenant_id),
     CONSTRAINT interactions_branch_check CHECK (branch IN ('b2b', 'b2c', 'internal') AND (branch = 'b2b') = (account_id IS NOT NULL)),
     CONSTRAINT interactions_channel_check CHECK (channel IN ('chat', 'phone', 'email', 'bot', 'social')),
     CONSTRAINT interactions_state_check CHECK (state IN ('new', 'active', 'wrap_up', 'closed') AND (state = 'closed') = (closed_at IS NOT NULL)),
@@ -52,6 +55,7 @@ CREATE INDEX interactions_newest_idx ON csm.interactions (tenant_id, opened_at D
 CREATE INDEX interactions_requester_idx ON csm.interactions (requester_id, opened_at);
 CREATE INDEX interactions_account_idx ON csm.interactions (account_id, opened_at) WHERE account_id IS NOT NULL;
 CREATE INDEX interactions_case_idx ON csm.interactions (case_id) WHERE case_id IS NOT NULL;
+CREATE INDEX interactions_organization_idx ON csm.interactions (service_organization_id, opened_at) WHERE service_organization_id IS NOT NULL;
 CREATE INDEX interactions_waiting_idx ON csm.interactions (tenant_id, opened_at) WHERE assigned_to IS NULL AND state IN ('new', 'active');
 SELECT csm_private.adopt_table('csm.interactions');
 
@@ -98,12 +102,13 @@ CREATE POLICY interactions_select ON csm.interactions FOR SELECT TO csm_portal
 CREATE POLICY interactions_select_staff ON csm.interactions FOR SELECT TO csm_agent, csm_reporter, csm_admin
     USING (csm.all_in(tenant_id, branch, 'case_read')
            OR csm.account_allows(account_id, opened_at, 'case_read')
+           OR csm.organization_allows(service_organization_id, branch, 'case_read')
            OR csm.requester_allows(requester_id, branch, account_id, 'case_read'));
 CREATE POLICY interaction_entries_select ON csm.interaction_entries FOR SELECT TO csm_portal, csm_agent, csm_admin
     USING (EXISTS (SELECT FROM csm.interactions i WHERE i.id = interaction_id AND i.tenant_id = interaction_entries.tenant_id));
 GRANT SELECT ON csm.interactions, csm.interaction_entries TO csm_portal, csm_agent, csm_admin;
 GRANT SELECT (id, tenant_id, branch, account_id, opened_at, channel, state, handled_by, assigned_to, verification, verified_how, case_id,
-              language, answered_at, handed_over_at, taken_at, wrapped_at, closed_at, waited, lasted) ON csm.interactions TO csm_reporter;
+              language, answered_at, handed_over_at, taken_at, wrapped_at, closed_at, waited, lasted, service_organization_id) ON csm.interactions TO csm_reporter;
 
 COMMENT ON TABLE csm.interactions IS 'Conversations with people who ask for service, over any channel; written by functions only, never deleted';
 COMMENT ON COLUMN csm.interactions.id IS 'Identity, unique in the database';
@@ -131,8 +136,9 @@ COMMENT ON COLUMN csm.interactions.wrapped_at IS 'When the conversation was over
 COMMENT ON COLUMN csm.interactions.closed_at IS 'When it was closed';
 COMMENT ON COLUMN csm.interactions.waited IS 'How long the customer last waited for an agent; NULL while none has taken it';
 COMMENT ON COLUMN csm.interactions.lasted IS 'How long the conversation lasted; NULL while it lasts';
+COMMENT ON COLUMN csm.interactions.service_organization_id IS 'Service organisation to which it was handed over; NULL for none';
 COMMENT ON POLICY interactions_select ON csm.interactions IS 'The requester, and who speaks for him (V4, V6)';
-COMMENT ON POLICY interactions_select_staff ON csm.interactions IS 'Staff connections: by branch, account or team (V9), and the requester';
+COMMENT ON POLICY interactions_select_staff ON csm.interactions IS 'Staff connections: by branch, account, team or service organisation (V9), and the requester';
 COMMENT ON TABLE csm.interaction_entries IS 'What was said, never changed. A case that came of the interaction refers to it, nothing is copied';
 COMMENT ON COLUMN csm.interaction_entries.id IS 'Identity, unique in the database';
 COMMENT ON COLUMN csm.interaction_entries.tenant_id IS 'Tenant of the row';
@@ -156,9 +162,10 @@ CREATE FUNCTION csm_private.interaction_setting(settings jsonb, name text) RETUR
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN settings->'interactions' ? name THEN (settings->'interactions'->>name)::integer
             ELSE CASE name WHEN 'guest_sessions_per_hour' THEN 200 WHEN 'sessions_per_hour' THEN 20
-                           WHEN 'messages_per_hour' THEN 300 WHEN 'guest_hours' THEN 24 END END;
+                           WHEN 'messages_per_hour' THEN 300 WHEN 'guest_hours' THEN 24
+                           WHEN 'idle_hours' THEN 72 END END;
 COMMENT ON FUNCTION csm_private.interaction_setting(jsonb, text) IS
-'A number from the setting interactions of a tenant, or its default: guest_sessions_per_hour 200 (all visitors together), sessions_per_hour 20 (of a person), messages_per_hour 300 (of the customer in one interaction), guest_hours 24 (how long a visitor''s token holds)';
+'A number from the setting interactions of a tenant, or its default: guest_sessions_per_hour 200 (all visitors together), sessions_per_hour 20 (of a person), messages_per_hour 300 (of the customer in one interaction), guest_hours 24 (how long a visitor''s token holds), idle_hours 72 (without a word until it is closed; 0: it is not)';
 
 CREATE FUNCTION csm_private.check_interaction_settings() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -172,9 +179,9 @@ BEGIN
     END IF;
     FOR s IN SELECT e.key, e.value FROM jsonb_each(CASE jsonb_typeof(NEW.settings->'interactions') WHEN 'object'
                                                    THEN NEW.settings->'interactions' ELSE '{"interactions": true}' END) e LOOP
-        IF s.key NOT IN ('guest_sessions_per_hour', 'sessions_per_hour', 'messages_per_hour', 'guest_hours')
+        IF s.key NOT IN ('guest_sessions_per_hour', 'sessions_per_hour', 'messages_per_hour', 'guest_hours', 'idle_hours')
            OR jsonb_typeof(s.value) <> 'number' OR s.value::text !~ '^[0-9]{1,5}$' THEN
-            RAISE EXCEPTION 'setting interactions of a tenant has guest_sessions_per_hour, sessions_per_hour, messages_per_hour and guest_hours'
+            RAISE EXCEPTION 'setting interactions of a tenant has guest_sessions_per_hour, sessions_per_hour, messages_per_hour, guest_hours and idle_hours'
                 USING ERRCODE = '22023', DETAIL = format('It has %s: %s.', s.key, s.value),
                       HINT = 'Each is a whole number up to 99999; 0 lets nobody in.';
         END IF;
@@ -208,6 +215,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT coalesce(csm.all_in(i.tenant_id, i.branch, action)
                     OR csm.account_allows(i.account_id, i.opened_at, action) AND csm_private.is_staff(action)
+                    OR csm.organization_allows(i.service_organization_id, i.branch, action)
                     OR csm.requester_allows(i.requester_id, i.branch, i.account_id, action), false)
 $$;
 COMMENT ON FUNCTION csm_private.interaction_allows(csm.interactions, text) IS
@@ -443,178 +451,6 @@ END $$;
 COMMENT ON FUNCTION csm.guest_transcript(text) IS
 'What was said in a visitor''s interaction, in order. Error 42501 token. Pass it as a bind parameter';
 
--- The machine ---------------------------------------------------------------
-
-CREATE FUNCTION csm.act_on_interaction(interaction_id bigint, action text) RETURNS csm.interactions
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    i csm.interactions := csm_private.lock_interaction(interaction_id);
-    at CONSTANT timestamptz := clock_timestamp();
-    me CONSTANT bigint := csm.current_user_id();
-BEGIN
-    IF action IS NULL OR action NOT IN ('take', 'hand_over', 'wrap_up', 'close') THEN
-        RAISE EXCEPTION 'interactions have no action "%"', coalesce(action, 'NULL') USING ERRCODE = '22023',
-            HINT = 'Actions are take, hand_over, wrap_up and close.';
-    ELSIF NOT (action = 'close' AND csm.requester_allows(i.requester_id, i.branch, i.account_id, 'case_comment')) THEN
-        PERFORM csm_private.require_work(i);
-    END IF;
-    IF NOT (CASE action WHEN 'take' THEN i.state IN ('new', 'active') AND i.assigned_to IS NULL
-                        WHEN 'close' THEN i.state <> 'closed'
-                        ELSE i.state = 'active' END) THEN
-        RAISE EXCEPTION 'interaction % does not permit "%"', i.id, action USING ERRCODE = 'SM002',
-            DETAIL = format('Its state is %s, %s.', i.state, CASE WHEN i.assigned_to IS NULL THEN 'nobody has it' ELSE 'an agent has it' END),
-            HINT = 'Somebody may have been faster.';
-    END IF;
-    CASE action
-        WHEN 'take' THEN
-            UPDATE csm.interactions x SET state = 'active', handled_by = 'agent', assigned_to = me, taken_at = at WHERE x.id = i.id;
-        WHEN 'hand_over' THEN
-            UPDATE csm.interactions x SET handled_by = 'agent', assigned_to = NULL, taken_at = NULL, handed_over_at = at WHERE x.id = i.id;
-        WHEN 'wrap_up' THEN
-            UPDATE csm.interactions x SET state = 'wrap_up', wrapped_at = at WHERE x.id = i.id;
-        ELSE
-            UPDATE csm.interactions x SET state = 'closed', closed_at = at WHERE x.id = i.id;
-    END CASE;
-    SELECT * INTO i FROM csm.interactions x WHERE x.id = i.id;
-    RETURN i;
-END $$;
-COMMENT ON FUNCTION csm.act_on_interaction(bigint, text) IS
-'Takes an action and returns the interaction: take (new or handed over: the caller has it, it is active), hand_over (active, by the bot or the agent before: it waits for an agent), wrap_up (active), close. By staff who work on such cases; the requester may close. Errors: 42501 no such interaction, or not permitted, SM002 not from this state, 22023 unknown action';
-
-CREATE FUNCTION csm.verify_interaction(interaction_id bigint, verification text, how text, requester_id bigint DEFAULT NULL, account_id bigint DEFAULT NULL)
-RETURNS csm.interactions
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    i csm.interactions := csm_private.lock_interaction(interaction_id);
-    found csm.interactions := i;
-    a record;
-BEGIN
-    PERFORM csm_private.require_work(i);
-    IF verification IS NULL OR verification NOT IN ('claimed', 'verified') OR how IS NULL THEN
-        RAISE EXCEPTION 'an identity is claimed or verified, by something' USING ERRCODE = '22023',
-            DETAIL = format('Given: %s by %s.', coalesce(verification, 'NULL'), coalesce(how, 'NULL')), HINT = 'how is a key such as callback.';
-    ELSIF i.state = 'closed' THEN
-        RAISE EXCEPTION 'interaction % is over', i.id USING ERRCODE = '55000', HINT = 'What was known then stays.';
-    ELSIF requester_id IS NOT NULL AND requester_id IS DISTINCT FROM i.requester_id THEN
-        SELECT * INTO a FROM csm_private.affiliation(requester_id, i.tenant_id, NULL, account_id);
-        found.requester_id := requester_id;
-        found.branch := a.branch;
-        found.account_id := a.account_id;
-        IF i.case_id IS NOT NULL OR a.branch IS NULL OR NOT csm_private.interaction_allows(found, 'case_work')
-           OR NOT EXISTS (SELECT FROM csm.users u WHERE u.id = requester_id AND u.tenant_id = i.tenant_id) THEN
-            RAISE EXCEPTION 'interaction % cannot become that person''s', i.id USING ERRCODE = '42501',
-                HINT = 'Persons in the reach of the caller, before there is a case.';
-        END IF;
-    ELSIF i.requester_id IS NULL THEN
-        RAISE EXCEPTION 'interaction % has nobody to verify', i.id USING ERRCODE = '22023', HINT = 'Give requester_id.';
-    END IF;
-    UPDATE csm.interactions x
-    SET requester_id = found.requester_id, branch = found.branch, account_id = found.account_id,
-        verification = verification, verified_how = how, verified_by = csm.current_user_id(), verified_at = clock_timestamp()
-    WHERE x.id = i.id;
-    SELECT * INTO i FROM csm.interactions x WHERE x.id = i.id;
-    RETURN i;
-END $$;
-COMMENT ON FUNCTION csm.verify_interaction(bigint, text, text, bigint, bigint) IS
-'Says who it is (requester_id, account_id) and how sure that is: verification claimed or verified, how a key such as callback or security_question. From then on the interaction is his. By staff who work on such cases, for persons in their reach. Errors: 42501 no such interaction, not permitted, or person out of reach (hidden and missing alike), 55000 over, 22023 argument, 23514 key';
-
--- Handing over to a case ----------------------------------------------------
-
-CREATE FUNCTION csm_private.interaction_for_case(interaction_id bigint) RETURNS csm.interactions
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    i CONSTANT csm.interactions := csm_private.lock_interaction(interaction_id);
-BEGIN
-    IF i.requester_id IS DISTINCT FROM csm_private.person_id() THEN
-        PERFORM csm_private.require_work(i);
-    END IF;
-    IF i.requester_id IS NULL THEN
-        RAISE EXCEPTION 'nobody knows for whom interaction % is', i.id USING ERRCODE = '55000', HINT = 'csm.verify_interaction() says so first.';
-    END IF;
-    RETURN i;
-END $$;
-COMMENT ON FUNCTION csm_private.interaction_for_case(bigint) IS
-'The interaction, locked, where the caller may make a case of it; errors 42501 and 55000 of csm.case_from_interaction()';
-
-CREATE FUNCTION csm_private.open_interaction_case(i csm.interactions, subject text, description text, case_type text, priority integer) RETURNS csm.cases
-LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    c csm.cases;
-BEGIN
-    IF i.case_id IS NOT NULL THEN
-        SELECT * INTO c FROM csm.cases x WHERE x.id = i.case_id;
-        RETURN c;
-    END IF;
-    RETURN csm.open_case(subject => coalesce(open_interaction_case.subject, i.subject), description => open_interaction_case.description,
-                         case_type => open_interaction_case.case_type, account_id => i.account_id, requester_id => i.requester_id,
-                         priority => open_interaction_case.priority, channel => i.channel);
-END $$;
-COMMENT ON FUNCTION csm_private.open_interaction_case(csm.interactions, text, text, text, integer) IS
-'Body of csm.case_from_interaction(): the case that came of it, as far as the caller sees it, else a new one with his rights';
-
-CREATE FUNCTION csm_private.link_interaction(c csm.cases, interaction_id bigint) RETURNS csm.cases
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    UPDATE csm.interactions i SET case_id = c.id
-    WHERE i.id = link_interaction.interaction_id AND i.tenant_id = c.tenant_id AND (i.case_id IS NULL OR i.case_id = c.id);
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'interaction % has a case already', interaction_id USING ERRCODE = '55000', HINT = 'It is not among those that you see.';
-    END IF;
-    RETURN c;
-END $$;
-COMMENT ON FUNCTION csm_private.link_interaction(csm.cases, bigint) IS
-'Body of csm.case_from_interaction(): links interaction and case; 55000 where it has one that the caller does not see';
-
-CREATE FUNCTION csm.case_from_interaction(interaction_id bigint, subject text DEFAULT NULL, description text DEFAULT NULL,
-    case_type text DEFAULT 'case', priority integer DEFAULT NULL) RETURNS csm.cases
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-    SELECT csm_private.link_interaction(csm_private.open_interaction_case(
-        csm_private.interaction_for_case(interaction_id), subject, description, case_type, priority), interaction_id);
-END;
-COMMENT ON FUNCTION csm.case_from_interaction(bigint, text, text, text, integer) IS
-'Opens a case out of an interaction and returns it, once: called again it returns the same case. subject: that of the interaction by default; requester, account and channel are the interaction''s. The transcript stays where it is, csm.interactions.case_id leads to it. By staff who work on such cases, and the requester. Errors: 42501 no such interaction, or not permitted, 55000 nobody is known as requester, or a case that the caller does not see; those of csm.open_case()';
-
-CREATE VIEW csm_report.interactions WITH (security_invoker = true) AS
-SELECT i.id, i.branch, i.account_id, i.channel, i.state, i.handled_by, i.assigned_to, i.verification, i.verified_how, i.case_id,
-       i.case_id IS NOT NULL AS became_case, i.opened_at, i.closed_at,
-       extract(epoch FROM i.answered_at - i.opened_at)::bigint AS first_answer_seconds,
-       extract(epoch FROM i.waited)::bigint AS waited_seconds,
-       extract(epoch FROM i.lasted)::bigint AS lasted_seconds
-FROM csm.interactions i;
-ALTER VIEW csm_report.interactions OWNER TO csm_owner;
-REVOKE ALL ON csm_report.interactions FROM PUBLIC;
-GRANT SELECT ON csm_report.interactions TO csm_agent, csm_reporter, csm_admin;
-COMMENT ON VIEW csm_report.interactions IS 'One row for each interaction that the reader may see, without what was said and with whom';
-COMMENT ON COLUMN csm_report.interactions.id IS 'Key, csm.interactions.id';
-COMMENT ON COLUMN csm_report.interactions.branch IS 'b2b, b2c or internal';
-COMMENT ON COLUMN csm_report.interactions.account_id IS 'Account of a b2b interaction';
-COMMENT ON COLUMN csm_report.interactions.channel IS 'chat, phone, email, bot or social';
-COMMENT ON COLUMN csm_report.interactions.state IS 'new, active, wrap_up or closed';
-COMMENT ON COLUMN csm_report.interactions.handled_by IS 'bot or agent';
-COMMENT ON COLUMN csm_report.interactions.assigned_to IS 'The agent who has it';
-COMMENT ON COLUMN csm_report.interactions.verification IS 'none, claimed or verified';
-COMMENT ON COLUMN csm_report.interactions.verified_how IS 'By what; NULL for none';
-COMMENT ON COLUMN csm_report.interactions.case_id IS 'The case that came of it';
-COMMENT ON COLUMN csm_report.interactions.became_case IS 'Whether a case came of it';
-COMMENT ON COLUMN csm_report.interactions.opened_at IS 'When it was opened';
-COMMENT ON COLUMN csm_report.interactions.closed_at IS 'When it was closed';
-COMMENT ON COLUMN csm_report.interactions.first_answer_seconds IS 'From the opening to the first answer of a bot or agent; NULL before';
-COMMENT ON COLUMN csm_report.interactions.waited_seconds IS 'How long the customer last waited for an agent; NULL while none has taken it';
-COMMENT ON COLUMN csm_report.interactions.lasted_seconds IS 'How long the conversation lasted; NULL while it lasts';
-
 DO $$
 DECLARE
     f regprocedure;
@@ -635,27 +471,19 @@ BEGIN
     END LOOP;
     FOREACH f IN ARRAY ARRAY[
         'csm.open_interaction(text, text, bigint, bigint, text, boolean)',
-        'csm.say(bigint, text, text)',
-        'csm.act_on_interaction(bigint, text)',
-        'csm_private.interaction_for_case(bigint)',
-        'csm_private.open_interaction_case(csm.interactions, text, text, text, integer)',
-        'csm_private.link_interaction(csm.cases, bigint)',
-        'csm.case_from_interaction(bigint, text, text, text, integer)']::regprocedure[]
+        'csm.say(bigint, text, text)']::regprocedure[]
     LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO csm_owner', f);
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO csm_portal, csm_agent', f);
     END LOOP;
     FOREACH f IN ARRAY ARRAY[
-        'csm.verify_interaction(bigint, text, text, bigint, bigint)',
         'csm.open_guest_interaction(text, text, text, boolean)',
         'csm.guest_say(text, text)',
         'csm.guest_transcript(text)']::regprocedure[]
     LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO csm_owner', f);
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO csm_guest', f);
     END LOOP;
-    GRANT EXECUTE ON FUNCTION csm.verify_interaction(bigint, text, text, bigint, bigint) TO csm_agent;
-    GRANT EXECUTE ON FUNCTION csm.open_guest_interaction(text, text, text, boolean), csm.guest_say(text, text), csm.guest_transcript(text)
-        TO csm_guest;
 END $$;

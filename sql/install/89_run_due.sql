@@ -26,6 +26,7 @@ BEGIN
         WHEN 'article_publish' THEN PERFORM csm_private.due_article_publish(t.tenant_id, t.object_id, at);
         WHEN 'article_expiry' THEN PERFORM csm_private.due_article_expiry(t.tenant_id, t.object_id, at);
         WHEN 'article_views' THEN PERFORM csm_private.due_article_views(t.tenant_id, t.object_id, at);
+        WHEN 'interaction_idle' THEN PERFORM csm_private.due_interaction_idle(t.tenant_id, t.object_id, at);
         WHEN 'survey' THEN PERFORM csm_private.due_survey(t.tenant_id, t.object_id, at);
         WHEN 'survey_low' THEN PERFORM csm_private.due_survey_low(t.tenant_id, t.object_id, at);
         WHEN 'registration' THEN PERFORM csm_private.due_registration(t.tenant_id, t.object_id, at);

@@ -190,7 +190,7 @@ FROM (VALUES
     ('csm_portal', 'csm.subscriptions', 'UPDATE', 'seen_at'),
     ('csm_portal', 'csm.community_profiles', 'INSERT', 'forum_id visible handle display about'),
     ('csm_admin', 'csm.forums', 'UPDATE', 'key title description inherits is_public hold_posts active'),
-    ('csm_reporter', 'csm.interactions', 'SELECT', 'id tenant_id branch account_id opened_at channel state handled_by assigned_to verification verified_how case_id language answered_at handed_over_at taken_at wrapped_at closed_at waited lasted'),
+    ('csm_reporter', 'csm.interactions', 'SELECT', 'id tenant_id branch account_id opened_at channel state handled_by assigned_to verification verified_how case_id language answered_at handed_over_at taken_at wrapped_at closed_at waited lasted service_organization_id'),
     ('csm_reporter', 'csm.assets', 'SELECT', 'id tenant_id account_id branch product_id sold_product_id parent_id root_id purchased_on installed_at removed_at created_at')
 ) v(role_name, tab, privilege, columns);
 SELECT is_empty($$ SELECT c FROM unnest('{id,tenant_id,number,branch,state_class,requester_id,opened_by,account_id,opened_at,submitted_at,closed_at,search}'::text[]) c

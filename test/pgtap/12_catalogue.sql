@@ -192,7 +192,7 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm.moderate(text,bigint,text,text,text)'), ('csm_private.question_for_case(bigint)'), ('csm_private.link_question(csm.cases,bigint)'),
                        ('csm.question_from_case(bigint,text,text,text)'),
                        ('csm.open_interaction(text,text,bigint,bigint,text,boolean)'), ('csm.open_guest_interaction(text,text,text,boolean)'),
-                       ('csm.say(bigint,text,text)'), ('csm.guest_say(text,text)'), ('csm.guest_transcript(text)'), ('csm.act_on_interaction(bigint,text)'),
+                       ('csm.say(bigint,text,text)'), ('csm.guest_say(text,text)'), ('csm.guest_transcript(text)'), ('csm.act_on_interaction(bigint,text,bigint)'),
                        ('csm.verify_interaction(bigint,text,text,bigint,bigint)'),
                        ('csm_private.interaction_for_case(bigint)'), ('csm_private.link_interaction(csm.cases,bigint)'),
                        ('csm.next_mail(integer,interval)'), ('csm.acknowledge_mail(bigint[])'),
