@@ -62,7 +62,7 @@ typedef enum CsmBranch
 	CSM_BRANCHES
 } CsmBranch;
 
-/* The arrays that a predicate's index condition can use; see csm_map.c. */
+/* The arrays that a predicate's index condition can use; see csm_map_keys.c. */
 typedef enum CsmKeySet
 {
 	CSM_SET_ACCOUNTS,
@@ -196,14 +196,14 @@ extern Oid	csm_owner_oid(bool missing_ok);
 extern CsmMap *csm_map_current(void);	/* NULL: nobody */
 extern uint64 csm_map_statement(void);	/* changes with person, snapshot and statement */
 extern CsmMap *csm_map_unnarrowed(void);	/* of all personas; may free the current one */
+extern int64 csm_behalf(void);	/* for whom the statement acts, 0: nobody else */
+
+/* csm_map_answer.c */
 extern int64 csm_map_user(const CsmMap *map);	/* who acts */
 extern int64 csm_map_person(const CsmMap *map);	/* whose rights they are */
-extern int64 csm_behalf(void);	/* for whom the statement acts, 0: nobody else */
 extern int64 csm_map_tenant(const CsmMap *map);
 extern bool csm_map_own_account(const CsmMap *map, int64 account_id);	/* a current contact of it? */
 extern int64 csm_map_home_account(const CsmMap *map);	/* 0: none is known */
-extern int64 csm_guest_tenant(void);
-extern int64 csm_only_tenant(int *count);
 extern bool csm_map_staff(const CsmMap *map, int action);	/* -1: whatever the role permits */
 extern bool csm_map_all(const CsmMap *map, int64 tenant_id, CsmBranch branch, CsmAction action);
 extern bool csm_map_account(const CsmMap *map, int64 account_id, CsmAction action);
@@ -234,7 +234,7 @@ extern bool csm_map_team(const CsmMap *map, const CsmCaseKeys *keys, CsmAction a
 extern bool csm_map_party(const CsmMap *map, int64 party_key, CsmBranch branch, int64 account_id,
 						  TimestampTz opened_at, bool submitted, CsmAction action);
 
-/* Sorted keys for which a predicate can be true; memory belongs to the map. */
+/* csm_map_keys.c: sorted keys for which a predicate can be true; memory belongs to the map. */
 extern int	csm_map_keys(CsmMap *map, CsmKeySet set, CsmAction action, const int64 **keys);
 /* Whether a key is among them, without building the array. */
 extern bool csm_map_has_key(CsmMap *map, CsmKeySet set, CsmAction action, int64 key);
@@ -255,15 +255,14 @@ extern int	csm_audience_action_from_name(const char *name, int len);	/* -1: unkn
 
 /* csm_identity.c: who stands behind the session when no setting says so */
 extern int64 csm_identity_of_login(void);
+extern int64 csm_guest_tenant(void);
+extern int64 csm_only_tenant(int *count);
 
 /* csm_access.c */
 extern int	csm_action_from_name(const char *name, int len);	/* -1: unknown */
 extern int	csm_branch_from_name(const char *name, int len);	/* -1: unknown */
 
-/* csm_plan.c: share of a relation's rows that the policies let through */
-struct PlannerInfo;
-struct RelOptInfo;
-extern double csm_policy_share(struct PlannerInfo *root, struct RelOptInfo *rel);
+/* csm_plan.c; what estimates need is in csm_plan.h */
 extern void csm_plans_forget(void);
 
 /* csm_actor.c */

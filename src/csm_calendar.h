@@ -21,4 +21,11 @@ extern bool csm_calendar_reach(int64 tenant_id, int64 calendar_id, TimestampTz f
 							   TimestampTz *result);	/* false: the calendar has not so much */
 extern TimestampTz csm_calendar_add(int64 tenant_id, int64 calendar_id, TimestampTz from, int64 amount);
 
+/*
+ * csm_calendar_load.c: the open hours of a calendar, in the given context; what
+ * is read on the way stays in the current one.  False: the tenant has no such
+ * calendar.
+ */
+extern bool csm_calendar_load(int64 tenant_id, int64 id, MemoryContext context, char **name, CsmHours *hours);
+
 #endif							/* CSM_CALENDAR_H */

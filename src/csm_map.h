@@ -1,7 +1,7 @@
 /*
  * csm_map.h
- *	  The access map from the inside: for csm_map.c (lifetime and look-up),
- *	  csm_map_load.c (building) and the files that tell it of changes.
+ *	  The access map from the inside: for csm_map.c (lifetime), csm_map_answer.c
+ *	  (look-up), csm_map_load.c (building) and the files that tell it of changes.
  */
 #ifndef CSM_MAP_H
 #define CSM_MAP_H
@@ -176,13 +176,15 @@ extern uint64 csm_map_statements;	/* grows with each statement that asks for a m
 extern void csm_map_suspect(int anchor);
 extern void csm_map_suspect_all(void);
 extern void csm_map_person_changes(int64 user_id);
-extern bool csm_map_looks_after(const CsmMap *map, int64 partner_account_id, int64 account_id);
 
 static inline void
 csm_map_watch(CsmMap *map, int anchor)
 {
 	map->watch[anchor / 64] |= UINT64CONST(1) << (anchor % 64);
 }
+
+/* csm_map_answer.c */
+extern bool csm_map_looks_after(const CsmMap *map, int64 partner_account_id, int64 account_id);
 
 /* csm_map_audience.c */
 extern void csm_map_audiences_suspect(CsmMap *map, int anchor);

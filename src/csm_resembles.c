@@ -33,7 +33,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 
-#include "csm.h"
+#include "csm_plan.h"
 #include "csm_text.h"
 
 PG_FUNCTION_INFO_V1(csm_resembles);

@@ -54,9 +54,9 @@
 #include "utils/selfuncs.h"
 #include "utils/syscache.h"
 
-#include "csm.h"
-#include "csm_text.h"
 #include "csm_compat.h"
+#include "csm_plan.h"
+#include "csm_text.h"
 
 /* Entries of a text index against a row; trigrams give several lists to merge. */
 #define MATCHES_BREADTH		10

@@ -1,5 +1,5 @@
 -- The access predicates: C functions that answer from the person's access map
--- (src/csm_map.c) whether a value in a row admits an action.
+-- (src/csm_map_answer.c) whether a value in a row admits an action.
 --
 -- Each predicate has one key column (its first argument) and a companion that
 -- returns every key for which it can be true.  csm_access_support turns the
