@@ -90,6 +90,7 @@ static const char *const kind_names[CSM_FACTS] = {
 	[CSM_FACT_ACCOUNT] = "account",
 	[CSM_FACT_BELOW_ACCOUNT] = "subtree",
 	[CSM_FACT_PRODUCT] = "product",
+	[CSM_FACT_LIST] = "list",
 	[CSM_FACT_ROLE] = "role",
 	[CSM_FACT_PERSONA] = "persona",
 	[CSM_FACT_LOCATION] = "location",
@@ -439,7 +440,7 @@ read_audiences(MemoryContext context, int64 tenant_id)
 {
 	static const char parts[] =
 		"SELECT c.id, c.match = 'all', CASE WHEN p.include_descendants THEN 'subtree' ELSE p.kind END,"
-		" coalesce(p.user_id, p.group_id, p.account_id, p.product_id), coalesce(p.role, p.persona, p.location, p.language)"
+		" coalesce(p.user_id, p.group_id, p.account_id, p.product_id, p.list_id), coalesce(p.role, p.persona, p.location, p.language)"
 		" FROM csm.user_criteria c"
 		" JOIN csm.user_criteria_parts p ON p.criteria_id = c.id AND p.tenant_id = c.tenant_id"
 		" WHERE c.tenant_id = $1 AND c.active ORDER BY c.id";

@@ -21,6 +21,7 @@ typedef enum CsmFactKind
 	CSM_FACT_ACCOUNT,			/* a contact's own account */
 	CSM_FACT_BELOW_ACCOUNT,		/* the same, and those above */
 	CSM_FACT_PRODUCT,			/* one of his products, or one above */
+	CSM_FACT_LIST,				/* a list of recipients that he is on */
 	CSM_FACT_ROLE,
 	CSM_FACT_PERSONA,
 	CSM_FACT_LOCATION,

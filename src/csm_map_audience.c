@@ -71,6 +71,7 @@ typedef struct Gathering
 	bool		consumer;
 	bool		consumer_counts;
 	bool		any_counts;		/* some persona of his does */
+	bool		self_counts;	/* what is true of himself does */
 	bool		staff_counts;	/* a staff role does */
 	char	   *location;
 	char	   *language;
@@ -257,6 +258,7 @@ gather_self(Gathering *g)
 		counts |= any_branch_left(map);
 	else if (strcmp(map->persona, "employee") == 0)
 		counts |= branch_left(map, CSM_INTERNAL);
+	g->self_counts = counts;
 	add_fact(g, CSM_FACT_USER, map->user_id, NULL, counts);
 	if (g->location != NULL)
 		add_fact(g, CSM_FACT_LOCATION, 0, g->location, counts);
@@ -410,16 +412,60 @@ gather_products(Gathering *g, const CsmAudiences *audiences)
 	values[2] = TimestampTzGetDatum(g->now);
 	values[3] = id_array(audiences->products, audiences->nproducts);
 	g->owner_counts = false;
-	for (int i = 0; i < g->nhomes; i++)
-		watch(g, CSM_SIGNAL_OWNED, g->homes[i].account_id);
 	if (g->nhomes > 0)
 		csm_spi_query(by_account, 4, types, values, NULL, take_product, g);
 	if (!g->consumer)
 		return;
 	values[0] = id_array(&g->map->user_id, 1);
 	g->owner_counts = g->consumer_counts;
-	watch(g, CSM_SIGNAL_OWNED, g->map->user_id);
 	csm_spi_query(by_user, 4, types, values, NULL, take_product, g);
+}
+
+/* What he owns and what lists say of him have the same holders, and one signal. */
+static void
+watch_holders(Gathering *g)
+{
+	for (int i = 0; i < g->nhomes; i++)
+		watch(g, CSM_SIGNAL_OWNED, g->homes[i].account_id);
+	watch(g, CSM_SIGNAL_OWNED, g->map->user_id);
+}
+
+static void
+take_list(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+	Gathering  *g = arg;
+	int64		account_id = csm_get_id(tuple, desc, 2);
+	bool		counts = g->self_counts;
+
+	if (csm_get_bool(tuple, desc, 3))
+	{
+		if (!g->consumer)
+			return;
+		counts = g->consumer_counts;
+	}
+	if (account_id != 0)
+		counts = home_counts(g, account_id);
+	add_fact(g, CSM_FACT_LIST, csm_get_id(tuple, desc, 1), NULL, counts);
+}
+
+static void
+gather_lists(Gathering *g)
+{
+	static const char sql[] =
+		"SELECT r.list_id, r.account_id, l.kind = 'consumers'"
+		" FROM (SELECT x.list_id, x.account_id FROM csm.recipients x"
+		"       WHERE x.user_id = $1 AND x.tenant_id = $2 AND (x.account_id IS NULL OR x.account_id = ANY ($3))"
+		"      UNION ALL"
+		"       SELECT x.list_id, x.account_id FROM csm.recipients x"
+		"       WHERE x.account_id = ANY ($3) AND x.tenant_id = $2 AND x.user_id IS NULL) r"
+		" JOIN csm.recipient_lists l ON l.id = r.list_id AND l.tenant_id = $2";
+	static const Oid types[3] = {INT8OID, INT8OID, INT8ARRAYOID};
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(g->map->user_id);
+	values[1] = Int64GetDatum(g->map->tenant_id);
+	values[2] = home_array(g);
+	csm_spi_query(sql, 3, types, values, NULL, take_list, g);
 }
 
 static void
@@ -435,8 +481,12 @@ gather(Gathering *g, const CsmAudiences *audiences)
 		gather_groups(g);
 	if (audiences->wanted[CSM_FACT_BELOW_ACCOUNT] && g->nhomes > 0)
 		gather_accounts_above(g);
+	if (audiences->wanted[CSM_FACT_PRODUCT] || audiences->wanted[CSM_FACT_LIST])
+		watch_holders(g);
 	if (audiences->wanted[CSM_FACT_PRODUCT])
 		gather_products(g, audiences);
+	if (audiences->wanted[CSM_FACT_LIST])
+		gather_lists(g);
 	g->n = csm_facts_sort(g->facts, g->n);
 }
 

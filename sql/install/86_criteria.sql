@@ -53,6 +53,7 @@ CREATE TABLE csm.user_criteria_parts (
     product_id bigint,
     location text,
     language text,
+    list_id bigint,
     CONSTRAINT user_criteria_parts_pkey PRIMARY KEY (id, tenant_id),
     CONSTRAINT user_criteria_parts_criteria_fkey FOREIGN KEY (criteria_id, tenant_id)
         REFERENCES csm.user_criteria (id, tenant_id) ON DELETE CASCADE,
@@ -61,13 +62,14 @@ CREATE TABLE csm.user_criteria_parts (
     CONSTRAINT user_criteria_parts_role_fkey FOREIGN KEY (role, tenant_id) REFERENCES csm.roles (role, tenant_id),
     CONSTRAINT user_criteria_parts_account_fkey FOREIGN KEY (account_id, tenant_id) REFERENCES csm.accounts (id, tenant_id),
     CONSTRAINT user_criteria_parts_product_fkey FOREIGN KEY (product_id, tenant_id) REFERENCES csm.products (id, tenant_id),
+    CONSTRAINT user_criteria_parts_list_fkey FOREIGN KEY (list_id, tenant_id) REFERENCES csm.recipient_lists (id, tenant_id),
     CONSTRAINT user_criteria_parts_kind_check CHECK (
-        num_nonnulls(user_id, group_id, role, account_id, persona, product_id, location, language) = 1
+        num_nonnulls(user_id, group_id, role, account_id, persona, product_id, location, language, list_id) = 1
         AND CASE kind WHEN 'user' THEN user_id IS NOT NULL WHEN 'group' THEN group_id IS NOT NULL
                       WHEN 'role' THEN role IS NOT NULL WHEN 'account' THEN account_id IS NOT NULL
                       WHEN 'persona' THEN persona IS NOT NULL WHEN 'product' THEN product_id IS NOT NULL
                       WHEN 'location' THEN location IS NOT NULL WHEN 'language' THEN language IS NOT NULL
-                      ELSE false END),
+                      WHEN 'list' THEN list_id IS NOT NULL ELSE false END),
     CONSTRAINT user_criteria_parts_descendants_check CHECK (NOT include_descendants OR kind = 'account'),
     CONSTRAINT user_criteria_parts_persona_check CHECK (persona IN ('employee', 'consumer', 'contact', 'staff')),
     CONSTRAINT user_criteria_parts_location_check CHECK (length(location) <= 64 AND location ~ '^[A-Z0-9]+(-[A-Z0-9]+)*$'),
@@ -76,7 +78,7 @@ CREATE TABLE csm.user_criteria_parts (
 CREATE INDEX user_criteria_parts_criteria_idx ON csm.user_criteria_parts (criteria_id);
 SELECT csm_private.adopt_table('csm.user_criteria_parts');
 SELECT csm_private.signal_on('csm.user_criteria_parts',
-    '{tenant_id,criteria_id,kind,user_id,group_id,role,account_id,include_descendants,persona,product_id,location,language}',
+    '{tenant_id,criteria_id,kind,user_id,group_id,role,account_id,include_descendants,persona,product_id,location,language,list_id}',
     'audience', 'tenant_id');
 
 -- Criteria know roles of contacts and of staff; everybody else is named by his persona.
@@ -253,6 +255,16 @@ BEGIN ATOMIC
         SELECT p.id, self.counts
         FROM csm.user_criteria_parts p CROSS JOIN self JOIN me ON lower(me.language) || '-' LIKE lower(p.language) || '-%'
         WHERE p.tenant_id = tenant
+      UNION ALL
+        SELECT p.id, CASE WHEN r.account_id IS NOT NULL THEN k.counts WHEN l.kind = 'consumers' THEN h.counts ELSE self.counts END
+        FROM csm.user_criteria_parts p
+        JOIN csm.recipient_lists l ON l.id = p.list_id AND l.tenant_id = tenant
+        JOIN csm.recipients r ON r.list_id = l.id AND r.tenant_id = tenant
+        CROSS JOIN self JOIN me ON r.user_id IS NULL OR r.user_id = me.id
+        LEFT JOIN k ON k.account_id = r.account_id
+        LEFT JOIN persona h ON h.persona = 'consumer'
+        WHERE p.tenant_id = tenant AND (r.account_id IS NULL OR k.id IS NOT NULL)
+          AND (l.kind IS DISTINCT FROM 'consumers' OR h.persona IS NOT NULL)
     ),
     part AS (
         SELECT p.criteria_id, count(f.part_id) > 0 AS met, coalesce(bool_or(f.counts), false) AS counts
@@ -490,8 +502,8 @@ CREATE POLICY audience_grants_update ON csm.audience_grants FOR UPDATE TO csm_ag
 CREATE POLICY audience_grants_delete ON csm.audience_grants FOR DELETE TO csm_agent, csm_admin
     USING (csm.audience_allows(audience_id, 'manage'));
 GRANT INSERT (key, label, match, active), UPDATE (key, label, match, active) ON csm.user_criteria TO csm_admin;
-GRANT INSERT (criteria_id, kind, user_id, group_id, role, account_id, include_descendants, persona, product_id, location, language),
-      UPDATE (kind, user_id, group_id, role, account_id, include_descendants, persona, product_id, location, language)
+GRANT INSERT (criteria_id, kind, user_id, group_id, role, account_id, include_descendants, persona, product_id, location, language, list_id),
+      UPDATE (kind, user_id, group_id, role, account_id, include_descendants, persona, product_id, location, language, list_id)
     ON csm.user_criteria_parts TO csm_admin;
 GRANT INSERT (within_id, owner_id, group_id), UPDATE (owner_id, group_id) ON csm.audiences TO csm_admin;
 GRANT INSERT (audience_id, action, criteria_id, denies), UPDATE (denies) ON csm.audience_grants TO csm_agent, csm_admin;
@@ -508,7 +520,7 @@ COMMENT ON TABLE csm.user_criteria_parts IS 'One thing that is true of a person 
 COMMENT ON COLUMN csm.user_criteria_parts.id IS 'Identity, unique in the database';
 COMMENT ON COLUMN csm.user_criteria_parts.tenant_id IS 'Tenant of the row';
 COMMENT ON COLUMN csm.user_criteria_parts.criteria_id IS 'The criteria it is part of';
-COMMENT ON COLUMN csm.user_criteria_parts.kind IS 'user, group, role, account, persona, product, location or language';
+COMMENT ON COLUMN csm.user_criteria_parts.kind IS 'user, group, role, account, persona, product, location, language or list';
 COMMENT ON COLUMN csm.user_criteria_parts.user_id IS 'This person';
 COMMENT ON COLUMN csm.user_criteria_parts.group_id IS 'Members of this group and of the groups below it; on a staff connection only';
 COMMENT ON COLUMN csm.user_criteria_parts.role IS 'Who has this role now: a role of contacts, or (on a staff connection only) one of staff; 23514 for another kind';
@@ -518,6 +530,7 @@ COMMENT ON COLUMN csm.user_criteria_parts.persona IS 'Who has it now: employee (
 COMMENT ON COLUMN csm.user_criteria_parts.product_id IS 'Who owns this product or one below it: a consumer himself, a contact through his account. Sold products count while they are valid, install-base items until they are removed';
 COMMENT ON COLUMN csm.user_criteria_parts.location IS 'Whose csm.users.location is this one or below it: DE is true of DE-BY';
 COMMENT ON COLUMN csm.user_criteria_parts.language IS 'Whose csm.users.language is this one or narrower, in any case of letters: de is true of de-AT. Everybody chooses his language himself, so it sorts and does not protect';
+COMMENT ON COLUMN csm.user_criteria_parts.list_id IS 'Who is on this list of csm.recipient_lists: the person himself, current contacts of an account who may log in; on one of consumers while he is one';
 COMMENT ON TABLE csm.audiences IS 'What criteria grant on something: a knowledge base, some of its articles, a forum. Everything with the same rules can share one';
 COMMENT ON COLUMN csm.audiences.id IS 'Identity, unique in the database';
 COMMENT ON COLUMN csm.audiences.tenant_id IS 'Tenant of the row';

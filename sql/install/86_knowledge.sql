@@ -346,7 +346,7 @@ BEGIN
             INSERT INTO csm.audiences (tenant_id, owner_id) VALUES (NEW.tenant_id, csm.current_user_id()) RETURNING id INTO NEW.audience_id;
         END IF;
     ELSIF (NEW.id, NEW.tenant_id, NEW.audience_id) IS DISTINCT FROM (OLD.id, OLD.tenant_id, OLD.audience_id) THEN
-        RAISE EXCEPTION 'id, tenant and audience of knowledge base "%" cannot change', OLD.key USING ERRCODE = '42501',
+        RAISE EXCEPTION 'id, tenant and audience of "%" cannot change', OLD.key USING ERRCODE = '42501',
             HINT = 'Change what the audience grants.';
     END IF;
     RETURN NEW;
@@ -515,7 +515,7 @@ BEGIN
     END LOOP;
 END $$;
 GRANT EXECUTE ON FUNCTION csm_private.may_place_article(csm.articles, text) TO csm_portal, csm_agent;
-COMMENT ON FUNCTION csm_private.base_guard() IS 'Trigger of csm.knowledge_bases: an audience for a new base; error 42501 for a change of id, tenant or audience';
+COMMENT ON FUNCTION csm_private.base_guard() IS 'Trigger of csm.knowledge_bases and csm.publication_series: an audience for a new row without one; error 42501 for a change of id, tenant or audience';
 COMMENT ON FUNCTION csm_private.base_follow() IS 'Trigger of csm.knowledge_bases: a base that is not public any more has no public article';
 COMMENT ON FUNCTION csm_private.category_guard() IS 'Trigger of csm.knowledge_categories: error 23514 for a circle, 42501 for a change of id, tenant or base';
 COMMENT ON FUNCTION csm_private.may_place_article(csm.articles, text) IS

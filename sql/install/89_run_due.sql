@@ -27,6 +27,11 @@ BEGIN
         WHEN 'article_expiry' THEN PERFORM csm_private.due_article_expiry(t.tenant_id, t.object_id, at);
         WHEN 'article_views' THEN PERFORM csm_private.due_article_views(t.tenant_id, t.object_id, at);
         WHEN 'interaction_idle' THEN PERFORM csm_private.due_interaction_idle(t.tenant_id, t.object_id, at);
+        WHEN 'publication_publish' THEN PERFORM csm_private.due_publication_publish(t.tenant_id, t.object_id, at);
+        WHEN 'publication_expiry' THEN PERFORM csm_private.due_publication_expiry(t.tenant_id, t.object_id, at);
+        WHEN 'publication_address' THEN PERFORM csm_private.due_publication_address(t.tenant_id, t.object_id, at);
+        WHEN 'publication_mail' THEN PERFORM csm_private.due_publication_mail(t.tenant_id, t.object_id, at);
+        WHEN 'publication_clear' THEN PERFORM csm_private.due_publication_clear(t.tenant_id, t.object_id, at);
         WHEN 'survey' THEN PERFORM csm_private.due_survey(t.tenant_id, t.object_id, at);
         WHEN 'survey_low' THEN PERFORM csm_private.due_survey_low(t.tenant_id, t.object_id, at);
         WHEN 'registration' THEN PERFORM csm_private.due_registration(t.tenant_id, t.object_id, at);

@@ -137,6 +137,7 @@ BEGIN
     WITH free AS (
         SELECT o.id, o.tenant_id FROM csm.outbox o
         WHERE (mine IS NULL OR o.tenant_id = mine) AND (o.claimed_until IS NULL OR o.claimed_until <= at_time)
+          AND (o.kind <> 'publication' OR csm_private.publication_stands((o.payload ->> 'publication_id')::bigint, o.tenant_id))
         ORDER BY o.id LIMIT "limit" FOR UPDATE SKIP LOCKED
     ), claimed AS (
         UPDATE csm.outbox o SET claimed_until = at_time + lease, attempts = o.attempts + 1

@@ -5,6 +5,15 @@
 -- under his role and row security. What he may not see any more has no message,
 -- and is recorded as withheld.
 
+CREATE FUNCTION csm_private.list_unsubscribe(token text, settings jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT nullif(concat_ws(', ', '<' || (settings -> 'notifications' ->> 'unsubscribe_url') || token || '>',
+                                  '<mailto:unsubscribe+' || token || '@' || (settings -> 'notifications' ->> 'domain') || '>'), '');
+END;
+COMMENT ON FUNCTION csm_private.list_unsubscribe(text, jsonb) IS
+'Value of the header List-Unsubscribe, by the tenant''s setting notifications; NULL without domain and unsubscribe_url';
+
 -- What an address or a header needs, of the tenant's settings.
 CREATE FUNCTION csm_private.notification_headers(n csm.notifications, settings jsonb,
     OUT reply_token text, OUT message_id text, OUT thread_id text, OUT reply_to text, OUT unsubscribe_token text, OUT list_unsubscribe text)
@@ -13,7 +22,6 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     domain CONSTANT text := settings -> 'notifications' ->> 'domain';
-    url CONSTANT text := settings -> 'notifications' ->> 'unsubscribe_url';
 BEGIN
     reply_token := csm_private.mail_token(n.case_id, n.user_id);
     unsubscribe_token := csm_private.unsubscribe_token(n.user_id, n.tenant_id, n.kind, n.channel);
@@ -22,8 +30,7 @@ BEGIN
         thread_id := format('<%s@%s>', reply_token, domain);
         reply_to := format('reply+%s@%s', reply_token, domain);
     END IF;
-    list_unsubscribe := nullif(concat_ws(', ', '<' || url || unsubscribe_token || '>',
-                                         '<mailto:unsubscribe+' || unsubscribe_token || '@' || domain || '>'), '');
+    list_unsubscribe := csm_private.list_unsubscribe(unsubscribe_token, settings);
 END $$;
 COMMENT ON FUNCTION csm_private.notification_headers(csm.notifications, jsonb) IS
 'Tokens of a message, and header values made of them and of the tenant''s setting notifications; these are NULL without domain or unsubscribe_url';
@@ -210,6 +217,7 @@ DECLARE
     f regprocedure;
 BEGIN
     FOREACH f IN ARRAY ARRAY[
+        'csm_private.list_unsubscribe(text, jsonb)',
         'csm_private.notification_headers(csm.notifications, jsonb)',
         'csm_private.message_for(csm.notifications, csm.users)',
         'csm.next_notifications(text, integer, interval)',

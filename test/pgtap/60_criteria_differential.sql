@@ -30,10 +30,24 @@ JOIN csm.products p ON p.tenant_id = o.tenant_id WHERE world.chance(0.06 + 0 * (
 UPDATE csm.users SET location = world.pick('{DE,DE-BY,DE-BY-M,DE-BE,DEX,FR}'::text[]), language = world.pick('{de,de-AT,DE,en,en-GB,den}'::text[])
 WHERE world.chance(0.8);
 
+-- Lists of each kind, and of none; consumers and contacts who are none any more stay on theirs.
+INSERT INTO csm.recipient_lists (tenant_id, name, kind)
+SELECT t.id, 'l' || n, (ARRAY['users', 'accounts', 'contacts', 'consumers', NULL])[n % 5 + 1] FROM world.tenants t, generate_series(1, 10) n;
+INSERT INTO csm.recipients (tenant_id, list_id, account_id, user_id)
+SELECT l.tenant_id, l.id, r.account_id, r.user_id
+FROM csm.recipient_lists l
+CROSS JOIN LATERAL (SELECT 'accounts' AS kind, a.id AS account_id, NULL::bigint AS user_id FROM csm.accounts a WHERE a.tenant_id = l.tenant_id
+                  UNION ALL SELECT 'users', NULL, u.id FROM csm.users u WHERE u.tenant_id = l.tenant_id
+                  UNION ALL SELECT 'consumers', NULL, c.user_id FROM csm.consumers c WHERE c.tenant_id = l.tenant_id
+                  UNION SELECT 'contacts', k.account_id, k.user_id FROM csm.contacts k WHERE k.tenant_id = l.tenant_id) r
+WHERE (r.kind = l.kind OR l.kind IS NULL AND r.kind IN ('users', 'accounts'))
+  AND world.chance(0.15 + 0 * (l.id + coalesce(r.account_id, 0) + coalesce(r.user_id, 0)));
+DELETE FROM csm.consumers WHERE user_id % 7 = 0;
+
 -- Criteria with no part to four, and audiences three deep.
 INSERT INTO csm.user_criteria (tenant_id, key, label, match, active)
 SELECT t.id, 'c' || n, 'C', world.pick('{all,any,any}'::text[]), NOT world.chance(0.1) FROM world.tenants t, generate_series(1, 45) n;
-INSERT INTO csm.user_criteria_parts (tenant_id, criteria_id, kind, user_id, group_id, role, account_id, include_descendants, persona, product_id, location, language)
+INSERT INTO csm.user_criteria_parts (tenant_id, criteria_id, kind, user_id, group_id, role, account_id, include_descendants, persona, product_id, location, language, list_id)
 SELECT x.tenant_id, x.id, x.kind,
        CASE x.kind WHEN 'user' THEN (SELECT u.id FROM csm.users u WHERE u.tenant_id = x.tenant_id AND x.n > 0 ORDER BY random() LIMIT 1) END,
        CASE x.kind WHEN 'group' THEN (SELECT g.id FROM csm.groups g WHERE g.tenant_id = x.tenant_id AND x.n > 0 ORDER BY random() LIMIT 1) END,
@@ -46,8 +60,9 @@ SELECT x.tenant_id, x.id, x.kind,
        CASE x.kind WHEN 'persona' THEN world.pick('{employee,consumer,contact,staff}'::text[]) END,
        CASE x.kind WHEN 'product' THEN (SELECT p.id FROM csm.products p WHERE p.tenant_id = x.tenant_id AND x.n > 0 ORDER BY random() LIMIT 1) END,
        CASE x.kind WHEN 'location' THEN world.pick('{DE,DE-BY,FR}'::text[]) END,
-       CASE x.kind WHEN 'language' THEN world.pick('{de,en,de-AT}'::text[]) END
-FROM (SELECT c.tenant_id, c.id, n, world.pick('{user,group,role,account,account,persona,product,location,language}'::text[]) AS kind
+       CASE x.kind WHEN 'language' THEN world.pick('{de,en,de-AT}'::text[]) END,
+       CASE x.kind WHEN 'list' THEN (SELECT l.id FROM csm.recipient_lists l WHERE l.tenant_id = x.tenant_id AND x.n > 0 ORDER BY random() LIMIT 1) END
+FROM (SELECT c.tenant_id, c.id, n, world.pick('{user,group,role,account,account,persona,product,location,language,list,list}'::text[]) AS kind
       FROM csm.user_criteria c, generate_series(1, 4) n WHERE world.chance(0.5 + 0 * (c.id + n))) x;
 -- An account above those of contacts, which only the subtree reaches.
 UPDATE csm.user_criteria_parts p SET account_id = a.parent_id FROM csm.accounts a
@@ -120,6 +135,12 @@ SELECT cmp_ok((SELECT count(*) FROM why w WHERE w.via ~ v.pattern), '>=', 30::bi
 FROM unnest('{^owner,^group,^granted,^denied,^no grant}'::text[]) v(pattern);
 SELECT cmp_ok((SELECT count(*) FROM why w JOIN why o ON o.user_id = w.user_id AND o.audience_id = w.within_id AND o.action = w.action
                WHERE o.granted AND NOT w.granted), '>=', 30::bigint, 'B40 at least 30 pairs that an inner audience narrows');
+
+SELECT cmp_ok((SELECT count(DISTINCT (w.user_id, w.audience_id)) FROM why w JOIN csm.audiences a ON a.id = w.audience_id
+               JOIN csm.user_criteria c ON c.tenant_id = a.tenant_id AND c.key = ANY (w.criteria)
+               JOIN csm.user_criteria_parts p ON p.criteria_id = c.id JOIN csm.recipient_lists l ON l.id = p.list_id
+               WHERE l.kind IS NOT DISTINCT FROM v.kind), '>=', 10::bigint, 'B41 at least 10 answers through a list of ' || coalesce(v.kind, 'no kind'))
+FROM (VALUES ('users'), ('accounts'), ('contacts'), ('consumers'), (NULL)) v(kind);
 
 -- The array and the predicate are one answer; another tenant's audiences are nobody's.
 CREATE FUNCTION pg_temp.asked_one_by_one(who bigint, role_name text) RETURNS text[] LANGUAGE plpgsql AS $$

@@ -156,6 +156,15 @@ $node->safe_psql('postgres', q{
 	SELECT tenant_id, id, small.c('north: valve'), 'requested', 'customer', 'inactivity', 'high', 'nobody answers' FROM csm.escalation_templates;
 	INSERT INTO csm.recipient_lists (tenant_id, name) VALUES (small.tenant(), 'all');
 	INSERT INTO csm.recipients (tenant_id, list_id, account_id) SELECT tenant_id, id, small.a('north') FROM csm.recipient_lists;
+	-- publications in stages to which nobody brings them at once, and a list whose kind a trigger would judge
+	UPDATE csm.recipient_lists SET kind = 'consumers';
+	INSERT INTO csm.publication_series (tenant_id, audience_id, key, title) SELECT tenant_id, min(id), 'news', 'News' FROM csm.audiences GROUP BY 1;
+	INSERT INTO csm.publications (tenant_id, audience_id, series_id, state, published_at, author_id, revision)
+	SELECT tenant_id, audience_id, id, 'published', '2001-01-01', small.u('b2b agent'), 7 FROM csm.publication_series;
+	INSERT INTO csm.publication_texts (tenant_id, publication_id, language, title, body) SELECT tenant_id, id, 'en', 'Pumps', 'They work.' FROM csm.publications;
+	INSERT INTO csm.publication_acts (tenant_id, publication_id, action, note) SELECT tenant_id, id, 'reject', 'no' FROM csm.publications;
+	INSERT INTO csm.publication_recipients (tenant_id, publication_id, user_id, batch) SELECT tenant_id, id, small.u('son'), 1 FROM csm.publications;
+	INSERT INTO csm.case_publications (tenant_id, case_id, publication_id) SELECT tenant_id, small.c('north: valve'), id FROM csm.publications;
 	INSERT INTO csm.case_children (tenant_id, parent_id, case_id) VALUES (small.tenant(), small.c('south: delivery'), small.c('north: valve'));
 	INSERT INTO csm.major_changes (tenant_id, case_id, fields) VALUES (small.tenant(), small.c('south: delivery'), '{priority}');
 	UPDATE csm.cases SET number = 'CS-OLD-1', updated_at = '2001-01-01', state = 'closed', state_class = 'closed', closed_at = '2001-01-01',
