@@ -615,10 +615,10 @@ END $$;
 -- ---- reading ----
 
 -- Run under the policies of the caller.
-CREATE FUNCTION csm_private.publication_text(p csm.publications) RETURNS csm.publication_texts
+CREATE FUNCTION csm_private.publication_text(p csm.publications, language text) RETURNS csm.publication_texts
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT t FROM csm.publication_texts t CROSS JOIN (SELECT lower(csm_private.reader_language()) AS wanted) w
+    SELECT t FROM csm.publication_texts t CROSS JOIN (SELECT lower(publication_text.language) AS wanted) w
     WHERE t.publication_id = (p).id AND t.tenant_id = (p).tenant_id
     ORDER BY lower(t.language) = w.wanted DESC NULLS LAST,
              split_part(lower(t.language), '-', 1) = split_part(w.wanted, '-', 1) DESC NULLS LAST,
@@ -636,7 +636,7 @@ BEGIN ATOMIC
             AND csm.audience_allows(x.audience_id, 'read') AND (before IS NULL OR x.published_at < before)
           ORDER BY x.published_at DESC, x.id DESC LIMIT least(greatest("limit", 0), 1000)) q
     LEFT JOIN csm.publication_series s ON s.id = (q.p).series_id AND s.tenant_id = (q.p).tenant_id
-    CROSS JOIN LATERAL (SELECT csm_private.publication_text(q.p) AS words) t
+    CROSS JOIN LATERAL (SELECT csm_private.publication_text(q.p, csm_private.reader_language()) AS words) t
     ORDER BY (q.p).published_at DESC, (q.p).id DESC;
 END;
 
@@ -660,7 +660,7 @@ BEGIN
         ('csm.address_publication(bigint, text[], bigint[], text[])', 'csm_agent', 'Says whom a publication addresses, of those whom its series lets read: who satisfies one of the criteria (keys) or is on one of the lists (ids), but not who satisfies but_not; nothing given: all. A list takes account_manage. Who writes on it. Errors: 42501 hidden, missing or not permitted, SM002 not being written, 22023 no such criteria or list'),
         ('csm.publication_actions(bigint)', 'csm_agent', 'What the caller can do with a publication now, by csm.act_on_publication(). Error 42501 hidden or missing'),
         ('csm.act_on_publication(bigint, text, text, timestamptz, integer)', 'csm_agent', 'Takes an action: submit, withdraw, reject (note required), approve, revise, publish (from at on, where that is later than now), expire, cancel (note required but for what is being written); returns the publication. Who wrote anything of it, or said whom it addresses, does not approve it. With revision only if that is still its. Errors: 42501 hidden, missing or not permitted, SM002 not possible from this stage, SM003 note missing, 40001 changed since it was read, 22023 unknown action, at with another action, or it would have expired, 54000 it addresses more than 100,000 persons'),
-        ('csm_private.publication_text(csm.publications)', 'csm_portal, csm_agent, csm_admin', 'The words of a publication in the language of the signed-in person: his tag, its base, else the publication''s own. Under the policies of the caller'),
+        ('csm_private.publication_text(csm.publications, text)', 'csm_portal, csm_agent, csm_admin', 'The words of a publication in a language: the tag, its base, else the publication''s own. Under the policies of the caller'),
         ('csm.my_publications(integer, timestamptz)', 'csm_portal, csm_agent', 'Publications that address the caller now, the newest first, at most limit (up to 1,000) published before then, in his language. Under his policies')
     ) AS v(name, granted, comment)
     LOOP

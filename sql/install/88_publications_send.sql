@@ -3,9 +3,9 @@
 -- When a publication is published, csm.run_due() writes down whom it addresses,
 -- once each, in batches; each batch has a timer of its own, so that several
 -- runners share the work and a crash loses none of it. A batch asks for each
--- person, as he (csm_private.as_person()), what he reads of the publication, and
--- puts that into the outbox for him alone. Who does not read it, has no address
--- or does not want it gets nothing.
+-- person, as he (csm_private.as_person()), whether he reads the publication, and
+-- puts it into the outbox for him alone, in his language. Who does not read it,
+-- has no address or does not want it gets nothing.
 
 CREATE TABLE csm.publication_recipients (
     id bigint GENERATED ALWAYS AS IDENTITY,
@@ -102,9 +102,13 @@ AS $$
       UNION ALL
         SELECT b.part_id, m.user_id FROM groups_below b JOIN csm.group_members m ON m.group_id = b.group_id AND m.tenant_id = b.tenant_id
       UNION ALL
-        SELECT p.id, k.user_id FROM part p JOIN contact k ON k.role = p.role AND k.tenant_id = p.tenant_id
+        SELECT p.id, k.user_id
+        FROM part p JOIN csm.roles o ON o.role = p.role AND o.tenant_id = p.tenant_id AND o.kind = 'contact'
+        JOIN contact k ON k.role = o.role AND k.tenant_id = o.tenant_id
       UNION ALL
-        SELECT p.id, r.user_id FROM part p JOIN csm.user_roles r ON r.role = p.role AND r.tenant_id = p.tenant_id
+        SELECT p.id, r.user_id
+        FROM part p JOIN csm.roles o ON o.role = p.role AND o.tenant_id = p.tenant_id AND o.kind = 'staff'
+        JOIN csm.user_roles r ON r.role = o.role AND r.tenant_id = o.tenant_id
         WHERE csm_private.is_valid(r.valid_during, statement_timestamp())
       UNION ALL
         SELECT b.part_id, k.user_id FROM accounts_below b JOIN contact k ON k.account_id = b.account_id AND k.tenant_id = b.tenant_id
@@ -117,7 +121,7 @@ AS $$
           UNION ALL
             SELECT k.user_id FROM contact k WHERE p.persona = 'contact' AND k.tenant_id = p.tenant_id
           UNION ALL
-            SELECT r.user_id FROM csm.user_roles r
+            SELECT r.user_id FROM csm.user_roles r JOIN csm.roles o ON o.role = r.role AND o.tenant_id = r.tenant_id AND o.kind = 'staff'
             WHERE p.persona = 'staff' AND r.tenant_id = p.tenant_id AND csm_private.is_valid(r.valid_during, statement_timestamp())) h
       UNION ALL
         SELECT o.part_id, k.user_id FROM owned o JOIN contact k ON k.account_id = o.account_id AND k.tenant_id = o.tenant_id
@@ -234,27 +238,25 @@ BEGIN
     END LOOP;
 END $$;
 
--- Run as the person by csm_private.as_person(), under his policies.
-CREATE FUNCTION csm_private.publication_message(argument jsonb) RETURNS jsonb
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT jsonb_build_object('language', (t.words).language, 'title', (t.words).title, 'body', (t.words).body)
-    FROM csm.publications p CROSS JOIN LATERAL (SELECT csm_private.publication_text(p) AS words) t
-    WHERE p.id = (argument ->> 'id')::bigint AND p.state = 'published' AND csm.audience_allows(p.audience_id, 'read')
-      AND (p.expires_at IS NULL OR p.expires_at > statement_timestamp());
-END;
+-- Run as the person by csm_private.as_person(): the one question that stands
+-- between a publication that is published and who reads it.
+CREATE FUNCTION csm_private.reads_audience(argument jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN to_jsonb(csm.audience_allows((argument ->> 'audience_id')::bigint, 'read'));
+END $$;
 
-CREATE FUNCTION csm_private.publication_mail(p csm.publications, s csm.publication_series, person csm.users) RETURNS jsonb
+CREATE FUNCTION csm_private.gets_publication(p csm.publications, event text, person csm.users) RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF NOT person.enabled OR coalesce(person.email, '') !~ '^[^@[:space:][:cntrl:],;:<>()"\\[\]]+@[^@[:space:][:cntrl:],;:<>()"\\[\]]+$'
-       OR csm_private.wants_notification(person.id, person.tenant_id, s.event, 'email') IS FALSE THEN
-        RETURN NULL;
-    END IF;
-    RETURN csm_private.as_person(person.id, csm_private.role_of_person(person.id, person.tenant_id),
-                                 'csm_private.publication_message(jsonb)'::regprocedure, jsonb_build_object('id', p.id));
+    RETURN person.enabled AND person.email ~ '^[^@[:space:][:cntrl:],;:<>()"\\[\]]+@[^@[:space:][:cntrl:],;:<>()"\\[\]]+$'
+       AND csm_private.wants_notification(person.id, person.tenant_id, event, 'email') IS NOT FALSE
+       AND csm_private.as_person(person.id, csm_private.role_of_person(person.id, person.tenant_id),
+                                 'csm_private.reads_audience(jsonb)'::regprocedure, jsonb_build_object('audience_id', p.audience_id)) = 'true';
 END $$;
 
 CREATE FUNCTION csm_private.due_publication_mail(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
@@ -263,36 +265,45 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
+    p csm.publications;
+    s csm.publication_series;
+    settings jsonb;
     of record;
     person csm.users;
-    message jsonb;
+    words csm.publication_texts;
     outcome text;
     token text;
 BEGIN
+    SELECT x.* INTO p FROM csm.publications x
+    WHERE x.tenant_id = tenant_id
+      AND x.id = (SELECT r.publication_id FROM csm.publication_recipients r WHERE r.batch = object_id AND r.tenant_id = tenant_id AND r.state = 'waiting' LIMIT 1);
+    IF p.id IS NULL OR p.state <> 'published' OR p.expires_at <= clock_timestamp() THEN
+        UPDATE csm.publication_recipients r SET state = 'withheld', settled_at = clock_timestamp()
+        WHERE r.batch = object_id AND r.tenant_id = tenant_id AND r.state = 'waiting';
+        RETURN;
+    END IF;
+    SELECT x.* INTO s FROM csm.publication_series x WHERE x.id = p.series_id AND x.tenant_id = tenant_id;
+    SELECT t.settings INTO settings FROM csm.tenants t WHERE t.id = tenant_id;
     FOR of IN
-        SELECT r.id, u AS person, p AS publication, s AS series, t.settings
-        FROM csm.publication_recipients r
-        JOIN csm.users u ON u.id = r.user_id AND u.tenant_id = r.tenant_id
-        JOIN csm.publications p ON p.id = r.publication_id AND p.tenant_id = r.tenant_id
-        JOIN csm.publication_series s ON s.id = p.series_id AND s.tenant_id = p.tenant_id
-        JOIN csm.tenants t ON t.id = p.tenant_id
+        SELECT r.id, u AS person
+        FROM csm.publication_recipients r JOIN csm.users u ON u.id = r.user_id AND u.tenant_id = r.tenant_id
         WHERE r.batch = object_id AND r.tenant_id = tenant_id AND r.state = 'waiting'
         ORDER BY r.id FOR UPDATE OF r
     LOOP
         person := of.person;
-        -- One that cannot be put together must not hold up the others.
+        -- One who cannot be asked must not hold up the others.
         BEGIN
-            message := csm_private.publication_mail(of.publication, of.series, person);
-            outcome := CASE WHEN message IS NULL THEN 'withheld' ELSE 'mailed' END;
+            outcome := CASE WHEN csm_private.gets_publication(p, s.event, person) THEN 'mailed' ELSE 'withheld' END;
         EXCEPTION WHEN OTHERS THEN
             outcome := 'failed';
         END;
         IF outcome = 'mailed' THEN
-            token := csm_private.unsubscribe_token(person.id, tenant_id, (of.series).event, 'email');
-            PERFORM csm_private.send_mail(tenant_id, 'publication', person.email, person.id, message ->> 'language',
-                jsonb_build_object('publication_id', (of.publication).id, 'series', (of.series).key, 'title', csm_private.one_line(message ->> 'title'), 'body', message ->> 'body',
-                                   'unsubscribe_token', token, 'list_unsubscribe', csm_private.list_unsubscribe(token, of.settings)),
-                coalesce((of.publication).expires_at, at + interval '30 days'));
+            words := csm_private.publication_text(p, person.language);
+            token := csm_private.unsubscribe_token(person.id, tenant_id, s.event, 'email');
+            PERFORM csm_private.send_mail(tenant_id, 'publication', person.email, person.id, words.language,
+                jsonb_build_object('publication_id', p.id, 'series', s.key, 'title', csm_private.one_line(words.title), 'body', words.body,
+                                   'unsubscribe_token', token, 'list_unsubscribe', csm_private.list_unsubscribe(token, settings)),
+                coalesce(p.expires_at, at + interval '30 days'));
         END IF;
         UPDATE csm.publication_recipients r SET state = outcome, settled_at = clock_timestamp() WHERE r.id = of.id AND r.tenant_id = tenant_id;
     END LOOP;
@@ -348,8 +359,8 @@ BEGIN
         ('csm_private.due_publication_publish(bigint, bigint, timestamptz)', NULL, 'Handler of timers of kind publication_publish: publishes what was planned; a minute later where somebody has it in hand'),
         ('csm_private.due_publication_expiry(bigint, bigint, timestamptz)', NULL, 'Handler of timers of kind publication_expiry: lets a publication expire'),
         ('csm_private.due_publication_address(bigint, bigint, timestamptz)', NULL, 'Handler of timers of kind publication_address: writes down whom a publication addresses, in batches of 200, each with a timer'),
-        ('csm_private.publication_message(jsonb)', 'csm_portal, csm_agent', 'language, title and body of the publication {"id": …} for the person who reads it; NULL where it does not address him now. Run by csm_private.as_person()'),
-        ('csm_private.publication_mail(csm.publications, csm.publication_series, csm.users)', NULL, 'What csm_private.publication_message() gives the person now; NULL where he reads nothing, is disabled, has no plain address, or does not want it'),
+        ('csm_private.reads_audience(jsonb)', 'csm_portal, csm_agent', 'Whether whoever runs it reads as one of the audience {"audience_id": …}. Run by csm_private.as_person()'),
+        ('csm_private.gets_publication(csm.publications, text, csm.users)', NULL, 'Whether a publication that is published is mailed to the person: he is enabled, has a plain address, did not say that he wants no mail of the event, and its audience lets him read now'),
         ('csm_private.due_publication_mail(bigint, bigint, timestamptz)', NULL, 'Handler of timers of kind publication_mail: a mail for each person of a batch who reads the publication'),
         ('csm_private.publication_stands(bigint, bigint)', NULL, 'Whether the publication is published still'),
         ('csm_private.due_publication_clear(bigint, bigint, timestamptz)', NULL, 'Handler of timers of kind publication_clear: takes what was not sent out of the outbox when a publication has ended; 90 days later forgets whom it addressed')

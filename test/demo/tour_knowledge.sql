@@ -138,3 +138,57 @@ SELECT (SELECT csat FROM csm.survey_responses WHERE case_id = :asked) || ', ' ||
 \set should '5, 1'
 \set what 'his score, and cases that the article solved'
 \ir check.sql
+
+-- ----
+\connect - demo_manager
+\set as 'demo_manager, demo_admin, demo_agent'
+\set title 'What concerns many is said to each of them'
+\set look 'A list of whom it concerns; an agent writes, a second person approves, each gets a mail of his own and reads it in the portal.'
+\ir step.sql
+\set ECHO queries
+INSERT INTO csm.recipient_lists (name, kind) VALUES ('Mortgages with the old servicer', 'consumers') RETURNING id AS list \gset
+INSERT INTO csm.recipients (list_id, user_id)
+SELECT DISTINCT :list, c.requester_id FROM csm.cases c LEFT JOIN csm.products p ON p.id = c.product_id
+WHERE c.branch = 'b2c' AND (c.id = :asked OR p.name = 'Mortgage' AND c.opened_at >= '2015-06-01');
+\connect - demo_admin
+\set ECHO queries
+WITH c AS (INSERT INTO csm.user_criteria (key, label) VALUES ('old-servicer', 'Mortgages with the old servicer') RETURNING id)
+INSERT INTO csm.user_criteria_parts (criteria_id, kind, list_id) SELECT id, 'list', :list FROM c;
+INSERT INTO csm.publication_series (key, title, audience_id) SELECT 'notices', 'Notices', audience_id FROM csm.knowledge_bases WHERE key = 'help';
+\connect - demo_agent
+\set ECHO queries
+SELECT id AS notice FROM csm.create_publication('notices', 'A new servicer', 'From July on, pay to the new servicer. Nothing else changes.') \gset
+SELECT state FROM csm.address_publication(:notice, '{old-servicer}');
+SELECT state FROM csm.act_on_publication(:notice, 'submit');
+\set ON_ERROR_STOP off
+SELECT csm.act_on_publication(:notice, 'approve');
+\set refused :SQLSTATE
+\echo
+\set ON_ERROR_STOP on
+\connect - demo_manager
+\set ECHO queries
+SELECT persons, with_address FROM csm.publication_reach(:notice);
+SELECT state FROM csm.act_on_publication(:notice, 'approve');
+SELECT state FROM csm.act_on_publication(:notice, 'publish');
+\connect - postgres
+\set ECHO queries
+SELECT kind, done, failed FROM csm.run_due() WHERE kind ~ '^publication';
+SELECT state, count(*) FROM csm.publication_recipients GROUP BY state;
+\connect - demo_contact
+\set ECHO queries
+SELECT title FROM csm.my_publications();
+SELECT count(*) AS others FROM csm.publications \gset
+\connect - demo_consumer
+\set ECHO queries
+SELECT title, body FROM csm.my_publications();
+\set ECHO none
+SELECT title || ', ' || :others || ', ' || :'refused' AS seen FROM csm.my_publications() \gset
+\set should 'A new servicer, 0, 42501'
+\set what 'what he reads, what a contact of a company does, and approving by who wrote it'
+\ir check.sql
+\connect - postgres
+\set ECHO none
+SELECT count(*) || ' of ' || count(DISTINCT user_id) || ' persons, ' || bool_and(state IN ('mailed', 'withheld')) AS seen FROM csm.publication_recipients \gset
+SELECT count(*) || ' of ' || count(*) || ' persons, true' AS should FROM csm.recipients WHERE list_id = :list \gset
+\set what 'each of the list once'
+\ir check.sql

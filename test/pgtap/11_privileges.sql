@@ -235,7 +235,7 @@ SELECT is_empty($$ SELECT p.oid::regprocedure, r FROM pg_proc p JOIN pg_namespac
                                            -- rendered for the person who reads it
                                            'notification_message', 'notification_template', 'notification_values', 'one_line',
                                            'may_link', 'may_authorize', 'manages_item', 'article_allows', 'base_allows', 'may_place_article', 'note_view', 'gap_allows', 'reader_language', 'article_shown', 'article_keys_shown',
-                                           'publication_allows', 'publication_text', 'publication_message',
+                                           'publication_allows', 'publication_text', 'reads_audience',
                                            -- search: steps of functions that run with the caller's rights
                                            'search_languages', 'search_query_in', 'search_filters', 'search_kinds', 'search_cursor', 'search_page', 'search_way', 'search_cases',
                                            'search_articles', 'search_questions', 'search_names', 'search_snippet', 'facets_of', 'suggestions', 'case_to_compare',
