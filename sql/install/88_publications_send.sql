@@ -326,7 +326,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     at_once CONSTANT integer := 10000;
-    keep CONSTANT interval := '90 days';
+    keep CONSTANT interval := interval '90 days';
     ended timestamptz;
     n integer;
 BEGIN
