@@ -18,6 +18,7 @@ CREATE TABLE csm.surveys (
     valid_for interval NOT NULL DEFAULT '30 days',
     quarantine interval NOT NULL DEFAULT '0',
     active boolean NOT NULL DEFAULT true,
+    labels jsonb NOT NULL DEFAULT '{}',
     CONSTRAINT surveys_pkey PRIMARY KEY (id, tenant_id),
     CONSTRAINT surveys_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES csm.tenants (id),
     CONSTRAINT surveys_key_key UNIQUE (tenant_id, key),
@@ -25,7 +26,9 @@ CREATE TABLE csm.surveys (
     CONSTRAINT surveys_label_check CHECK (length(label) BETWEEN 1 AND 200),
     CONSTRAINT surveys_when_check CHECK (ask_when IN ('closed', 'resolved')),
     CONSTRAINT surveys_time_check CHECK (delay BETWEEN '0' AND '90 days' AND valid_for BETWEEN '1 hour' AND '366 days'
-        AND quarantine BETWEEN '0' AND '3660 days')
+        AND quarantine BETWEEN '0' AND '3660 days'),
+    CONSTRAINT surveys_labels_check CHECK (jsonb_typeof(labels) = 'object' AND NOT labels @?
+        '$.keyvalue() ? (!(@.key like_regex "^[a-z]{2,3}(-[a-z0-9]{2,8})*$") || @.value.type() != "string" || !(@.value like_regex "[^[:space:]]") || !(@.value like_regex "^.{1,200}$" flag "s"))')
 );
 SELECT csm_private.adopt_table('csm.surveys');
 
@@ -39,13 +42,16 @@ CREATE TABLE csm.survey_questions (
     label text NOT NULL,
     required boolean NOT NULL DEFAULT false,
     low smallint,
+    labels jsonb NOT NULL DEFAULT '{}',
     CONSTRAINT survey_questions_pkey PRIMARY KEY (id, tenant_id),
     CONSTRAINT survey_questions_survey_fkey FOREIGN KEY (survey_id, tenant_id) REFERENCES csm.surveys (id, tenant_id),
     CONSTRAINT survey_questions_key_key UNIQUE (survey_id, key),
     CONSTRAINT survey_questions_key_check CHECK (key ~ '^[a-z][a-z0-9_]{0,62}$'),
     CONSTRAINT survey_questions_kind_check CHECK (kind IN ('csat', 'nps', 'ces', 'text')),
     CONSTRAINT survey_questions_label_check CHECK (length(label) BETWEEN 1 AND 1000),
-    CONSTRAINT survey_questions_low_check CHECK (low IS NULL OR kind <> 'text' AND low BETWEEN 0 AND 10)
+    CONSTRAINT survey_questions_low_check CHECK (low IS NULL OR kind <> 'text' AND low BETWEEN 0 AND 10),
+    CONSTRAINT survey_questions_labels_check CHECK (jsonb_typeof(labels) = 'object' AND NOT labels @?
+        '$.keyvalue() ? (!(@.key like_regex "^[a-z]{2,3}(-[a-z0-9]{2,8})*$") || @.value.type() != "string" || !(@.value like_regex "[^[:space:]]") || !(@.value like_regex "^(.{1,250}){1,4}$" flag "s"))')
 );
 -- A report knows one score of a kind for each answer.
 CREATE UNIQUE INDEX survey_questions_score_idx ON csm.survey_questions (survey_id, kind) WHERE kind <> 'text';
@@ -149,6 +155,7 @@ COMMENT ON COLUMN csm.surveys.delay IS 'How long after that, up to 90 days; a ca
 COMMENT ON COLUMN csm.surveys.valid_for IS 'How long it can be answered, from an hour to 366 days';
 COMMENT ON COLUMN csm.surveys.quarantine IS 'For so long after any survey a person is not asked again; zero for no such time';
 COMMENT ON COLUMN csm.surveys.active IS 'False: nobody is asked any more';
+COMMENT ON COLUMN csm.surveys.labels IS 'The title in other languages: an object of language tags in lower case and titles, of 1 to 200 characters';
 COMMENT ON TABLE csm.survey_questions IS 'Questions of a survey; of each kind of score at most one';
 COMMENT ON COLUMN csm.survey_questions.id IS 'Identity, unique in the database';
 COMMENT ON COLUMN csm.survey_questions.tenant_id IS 'Tenant of the row';
@@ -159,6 +166,7 @@ COMMENT ON COLUMN csm.survey_questions.kind IS 'csat (satisfaction, 1 to 5), nps
 COMMENT ON COLUMN csm.survey_questions.label IS 'The question';
 COMMENT ON COLUMN csm.survey_questions.required IS 'Whether an answer without it is refused';
 COMMENT ON COLUMN csm.survey_questions.low IS 'A score up to this one is followed up; NULL: none is';
+COMMENT ON COLUMN csm.survey_questions.labels IS 'The question in other languages: an object of language tags in lower case and texts, of 1 to 1,000 characters';
 COMMENT ON TABLE csm.survey_responses IS 'Who was asked about which case, once a case, and his scores; written by csm.run_due() and csm.answer_survey()';
 COMMENT ON COLUMN csm.survey_responses.id IS 'Identity, unique in the database';
 COMMENT ON COLUMN csm.survey_responses.tenant_id IS 'Tenant of the row';
@@ -197,6 +205,12 @@ AS $$
 $$;
 COMMENT ON FUNCTION csm_private.survey_of(csm.cases) IS
 'The survey that the case''s type names, itself or by its parent types; NULL where it names none that is active';
+
+CREATE FUNCTION csm_private.label_in(label text, labels jsonb, language text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce(labels ->> lower(language), labels ->> split_part(lower(language), '-', 1), label);
+COMMENT ON FUNCTION csm_private.label_in(text, jsonb, text) IS
+'A text in a language: of the exact tag, else of its base (de for de-AT), else as it was first written; so also for NULL';
 
 -- Run as the person by csm_private.as_person().
 CREATE FUNCTION csm_private.sees_case(argument jsonb) RETURNS jsonb
@@ -242,7 +256,8 @@ BEGIN
         INSERT INTO csm_private.survey_tokens (response_id, tenant_id, user_id, token_hash)
         VALUES (response, c.tenant_id, person.id, csm_private.token_hash(token));
         PERFORM csm_private.send_mail(c.tenant_id, 'survey', person.email, person.id, person.language,
-            jsonb_build_object('token', token, 'name', person.display_name, 'number', c.number, 'label', s.label), due_survey.at + s.valid_for);
+            jsonb_build_object('token', token, 'name', person.display_name, 'number', c.number, 'label', csm_private.label_in(s.label, s.labels, person.language)),
+            due_survey.at + s.valid_for);
     END IF;
 END $$;
 COMMENT ON FUNCTION csm_private.due_survey(bigint, bigint, timestamptz) IS
@@ -250,18 +265,19 @@ COMMENT ON FUNCTION csm_private.due_survey(bigint, bigint, timestamptz) IS
 
 -- Answering -----------------------------------------------------------------
 
-CREATE FUNCTION csm_private.survey_form(survey_id bigint, tenant_id bigint) RETURNS jsonb
+CREATE FUNCTION csm_private.survey_form(survey_id bigint, tenant_id bigint, language text) RETURNS jsonb
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(jsonb_agg(jsonb_build_object('key', q.key, 'kind', q.kind, 'label', q.label, 'required', q.required,
+    SELECT coalesce(jsonb_agg(jsonb_build_object('key', q.key, 'kind', q.kind, 'label', csm_private.label_in(q.label, q.labels, survey_form.language),
+                                                 'required', q.required,
                                                  'from', CASE q.kind WHEN 'nps' THEN 0 WHEN 'text' THEN NULL ELSE 1 END,
                                                  'to', CASE q.kind WHEN 'csat' THEN 5 WHEN 'nps' THEN 10 WHEN 'ces' THEN 7 END)
                               ORDER BY q.position, q.id), '[]')
     FROM csm.survey_questions q WHERE q.survey_id = survey_form.survey_id AND q.tenant_id = survey_form.tenant_id
 $$;
-COMMENT ON FUNCTION csm_private.survey_form(bigint, bigint) IS
-'The questions of a survey as a JSON array: key, kind, label, required, from and to (of a score)';
+COMMENT ON FUNCTION csm_private.survey_form(bigint, bigint, text) IS
+'The questions of a survey, in a language as far as they are translated, as a JSON array: key, kind, label, required, from and to (of a score)';
 
 CREATE FUNCTION csm_private.survey_fault(survey_id bigint, tenant_id bigint, answers jsonb) RETURNS boolean
 LANGUAGE sql STABLE
@@ -324,14 +340,15 @@ CREATE FUNCTION csm.survey_by_token(token text) RETURNS TABLE (label text, quest
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT s.label, csm_private.survey_form(s.id, s.tenant_id)
+    SELECT csm_private.label_in(s.label, s.labels, u.language), csm_private.survey_form(s.id, s.tenant_id, u.language)
     FROM csm_private.survey_tokens t
     JOIN csm.survey_responses r ON r.id = t.response_id AND r.tenant_id = t.tenant_id
+    JOIN csm.users u ON u.id = r.user_id AND u.tenant_id = r.tenant_id
     JOIN csm.surveys s ON s.id = r.survey_id AND s.tenant_id = r.tenant_id
     WHERE t.token_hash = csm_private.token_hash(survey_by_token.token) AND r.answered_at IS NULL AND r.expires_at > clock_timestamp()
 $$;
 COMMENT ON FUNCTION csm.survey_by_token(text) IS
-'Title and questions of the survey whose mail carried the token, for the page on which it is answered; nothing of the case. No row where the token is unknown, used or expired';
+'Title and questions of the survey whose mail carried the token, in the language of who was asked, for the page on which it is answered; nothing of the case. No row where the token is unknown, used or expired';
 
 CREATE FUNCTION csm.answer_survey(token text, answers jsonb, OUT status text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -350,15 +367,17 @@ CREATE FUNCTION csm.my_surveys() RETURNS TABLE (response_id bigint, case_id bigi
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 5
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT r.id, CASE WHEN csm_private.case_allows(r.case_id, r.tenant_id, 'case_read') THEN r.case_id END, s.label,
-           csm_private.survey_form(s.id, s.tenant_id), r.sent_at, r.expires_at
-    FROM csm.survey_responses r JOIN csm.surveys s ON s.id = r.survey_id AND s.tenant_id = r.tenant_id
+    SELECT r.id, CASE WHEN csm_private.case_allows(r.case_id, r.tenant_id, 'case_read') THEN r.case_id END,
+           csm_private.label_in(s.label, s.labels, u.language), csm_private.survey_form(s.id, s.tenant_id, u.language), r.sent_at, r.expires_at
+    FROM csm.survey_responses r
+    JOIN csm.surveys s ON s.id = r.survey_id AND s.tenant_id = r.tenant_id
+    JOIN csm.users u ON u.id = r.user_id AND u.tenant_id = r.tenant_id
     WHERE r.user_id = csm.current_user_id() AND r.tenant_id = csm.current_tenant_id() AND csm_private.person_id() = r.user_id
       AND r.answered_at IS NULL AND r.expires_at > clock_timestamp()
     ORDER BY r.sent_at, r.id
 $$;
 COMMENT ON FUNCTION csm.my_surveys() IS
-'Surveys that the caller is asked to answer, by csm.answer_my_survey(); case_id is NULL where he does not see the case any more';
+'Surveys that the caller is asked to answer, in his language, by csm.answer_my_survey(); case_id is NULL where he does not see the case any more';
 
 CREATE FUNCTION csm.answer_my_survey(response_id bigint, answers jsonb, OUT status text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -417,7 +436,8 @@ BEGIN
         'csm_private.sees_case(jsonb)',
         'csm_private.due_survey(bigint, bigint, timestamptz)',
         'csm_private.due_survey_low(bigint, bigint, timestamptz)',
-        'csm_private.survey_form(bigint, bigint)',
+        'csm_private.label_in(text, jsonb, text)',
+        'csm_private.survey_form(bigint, bigint, text)',
         'csm_private.survey_fault(bigint, bigint, jsonb)',
         'csm_private.record_answers(bigint, bigint, jsonb)',
         'csm.survey_by_token(text)',

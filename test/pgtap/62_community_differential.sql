@@ -47,12 +47,13 @@ BEGIN
     WHERE random() < 0.8;
 
     UPDATE csm.user_criteria SET active = true, match = 'any' WHERE key IN ('c1', 'c2');
+    DELETE FROM csm.user_criteria_parts x USING csm.user_criteria c WHERE c.id = x.criteria_id AND c.key IN ('c1', 'c2');
     INSERT INTO csm.user_criteria_parts (tenant_id, criteria_id, kind, persona)
     SELECT small.tenant(), c.id, 'persona', k FROM csm.user_criteria c, unnest('{consumer,contact,staff}'::text[]) k WHERE c.key = 'c1' OR c.key = 'c2' AND k <> 'consumer';
     FOR i IN 1 .. 10 LOOP
         SELECT CASE WHEN i > 3 THEN pg_temp.any_of(ARRAY(SELECT id FROM csm.forums)) END INTO made;
         INSERT INTO csm.forums (tenant_id, key, title, parent_id, inherits, is_public, hold_posts, active)
-        VALUES (small.tenant(), 'f' || i, 'F', made, made IS NOT NULL AND (i = 4 OR random() < 0.6), random() < 0.4, pg_temp.any_of('{0,0,0,1,30}'::int[]), random() < 0.8)
+        VALUES (small.tenant(), 'f' || i, 'F', made, made IS NOT NULL AND (i = 4 OR random() < 0.6), random() < 0.4, CASE i WHEN 2 THEN 100 ELSE pg_temp.any_of('{0,0,0,1,30}'::int[]) END, i = 2 OR random() < 0.8)
         RETURNING * INTO f;
         UPDATE csm.audiences SET owner_id = CASE WHEN random() < 0.2 THEN pg_temp.any_of(ours) END,
                                  group_id = CASE WHEN random() < 0.2 THEN pg_temp.any_of(ARRAY(SELECT id FROM csm.groups)) END
@@ -60,11 +61,11 @@ BEGIN
         INSERT INTO csm.audience_grants (tenant_id, audience_id, criteria_id, action, denies)
         SELECT small.tenant(), f.audience_id, pg_temp.any_of(ARRAY(SELECT id FROM csm.user_criteria)),
                pg_temp.any_of('{read,read,read,ask,ask,answer,answer,moderate,moderate,manage}'::text[]), random() < 0.15
-        FROM generate_series(1, CASE WHEN f.inherits THEN 4 ELSE 9 END) ON CONFLICT DO NOTHING;
+        FROM generate_series(1, CASE WHEN i = 2 THEN 0 WHEN f.inherits THEN 4 ELSE 9 END) ON CONFLICT DO NOTHING;
         -- so that no world is without readers, and some moderate in more than one forum
         INSERT INTO csm.audience_grants (tenant_id, audience_id, criteria_id, action)
         SELECT small.tenant(), f.audience_id, c.id, g FROM csm.user_criteria c, unnest('{read,ask,moderate}'::text[]) g
-        WHERE c.key = CASE g WHEN 'moderate' THEN 'c2' ELSE 'c1' END AND i IN (1, 2, 3, 7) AND (g = 'read' OR random() < 0.7) ON CONFLICT DO NOTHING;
+        WHERE c.key = CASE g WHEN 'moderate' THEN 'c2' ELSE 'c1' END AND i IN (1, 2, 3, 7) AND (g = 'read' OR i = 2 OR random() < 0.7) ON CONFLICT DO NOTHING;
     END LOOP;
 
     PERFORM set_config('csm.importing', 'on', true);

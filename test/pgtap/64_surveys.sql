@@ -51,6 +51,10 @@ SELECT is(small.act('mother', 'two', 'close') || small.due() || small.asked('two
 SELECT small.ask_case(t, 'employee', t) FROM unnest('{unasked,missing,case}'::text[]) t \g /dev/null
 SELECT is(small.act('employee', t, 'close') || small.asked(t) || small.due(), 'closedfalse' || CASE t WHEN 'missing' THEN 'survey 1/0' ELSE 'nothing' END, 'A32 nobody is asked about a case of type ' || t) FROM unnest('{unasked,missing,case}'::text[]) t;
 SELECT is((SELECT count(*) FROM csm.survey_responses), 2::bigint, 'A32 none of the three');
+SELECT small.ask_case('while inactive', 'employee') \g /dev/null
+UPDATE csm.surveys SET active = false WHERE key = 'after';
+SELECT is(small.act('employee', 'while inactive', 'close') || left(small.due(), 0) || small.asked('while inactive'), 'closedfalse', 'A32 nor while the survey is not active');
+UPDATE csm.surveys SET active = true WHERE key = 'after';
 SELECT small.ask_case('draft', 'student', 'asked', true), small.ask_case('dropped', 'student') \g /dev/null
 SELECT is(small.act('student', n, 'cancel') || small.due() || small.asked(n), 'cancellednothingfalse', 'A32 nor about one that was cancelled: ' || n) FROM unnest('{draft,dropped}'::text[]) n;
 SELECT small.ask_case('child', 'all three'), small.ask_case('parent', 'student') \g /dev/null
@@ -103,6 +107,7 @@ FROM unnest(ARRAY['{}', '[]', '7', NULL, '{"recommend": 5}', '{"satisfied": 0}',
 SELECT is((SELECT count(*) FROM csm.survey_answers), 0::bigint, 'A32 nothing half done');
 SELECT is(small.answer(small.token('one'), jsonb_build_object('satisfied', 5, 'recommend', 9, 'easy', 7, 'words', E'Fine\u202E\r\nthanks\u0007')), 'accepted', 'A32 allow: an answer');
 SELECT is(small.answer(small.token('one'), '{"satisfied": 1}'), 'refused', 'A32 a token counts once');
+SELECT is((SELECT count(*) FROM csm_private.survey_tokens t WHERE t.response_id = (small.response('one')).id), 0::bigint, 'A32 and is gone when it was used');
 SELECT is(small.run(NULL, 'csm_guest', format('SELECT count(*) FROM csm.survey_by_token(%L)', small.token('one'))), '0', 'A32 and shows nothing more');
 SELECT results_eq($$SELECT csat, nps, ces, low, answered_at IS NOT NULL FROM csm.survey_responses WHERE case_id = small.c('one')$$, $$VALUES (5::smallint, 9::smallint, 7::smallint, false, true)$$, 'A32 the scores');
 SELECT is((SELECT string_agg(q.key || '=' || coalesce(a.score::text, a.body), ';' ORDER BY q.position) FROM csm.survey_answers a JOIN csm.survey_questions q ON q.id = a.question_id), E'satisfied=5;recommend=9;easy=7;words=Fine\nthanks', 'A32 the answers, text without control and direction characters');
@@ -113,6 +118,12 @@ SELECT is(small.answer(small.token('first'), '{"satisfied": 5}'), 'refused', 'A3
 SELECT is((SELECT count(*) FROM csm_private.survey_tokens t WHERE t.response_id = (small.response('first')).id), 1::bigint, 'A32 its token');
 SELECT csm_private.delete_expired(small.tenant(), 100) \g /dev/null
 SELECT is((SELECT count(*) FROM csm_private.survey_tokens t WHERE t.response_id = (small.response('first')).id), 0::bigint, 'A32 goes by itself');
+
+-- Whoever writes: no score that there is not, and a text that is asked for has words.
+SELECT throws_ok(format('UPDATE csm.survey_responses SET %s WHERE case_id = %s', v, small.c('one')), '23514', NULL, 'A32 no response with ' || v) FROM unnest('{csat = 0,csat = 6,nps = -1,nps = 11,ces = 0,ces = 8}'::text[]) v;
+UPDATE csm.survey_questions SET required = true WHERE key = 'words';
+SELECT is(small.answer(small.token('two'), a), 'invalid', 'A32 a text that is asked for: ' || a::text) FROM unnest(ARRAY['{"satisfied": 5}', '{"satisfied": 5, "words": null}', '{"satisfied": 5, "words": ""}', '{"satisfied": 5, "words": " \n"}']::jsonb[]) a;
+UPDATE csm.survey_questions SET required = false WHERE key = 'words';
 
 -- Answering signed in.
 CREATE FUNCTION small.mine(person text, role_name text DEFAULT 'csm_portal') RETURNS text LANGUAGE sql
@@ -148,6 +159,10 @@ SELECT is(small.run(small.u('b2b agent'), 'csm_agent', 'SELECT body FROM csm.sur
 SELECT is(small.run(small.u(n), 'csm_portal', 'SELECT count(*) FROM csm.' || t), 'ERROR 42501: permission denied for table ' || t, format('A32 no customer reads %s: %s', t, n)) FROM unnest('{north contact,north admin}'::text[]) n, unnest('{survey_responses,survey_answers,surveys,survey_questions}'::text[]) t;
 SELECT is(small.run(small.u('desk manager'), 'csm_reporter', 'SELECT string_agg(csat::text, '','' ORDER BY csat) FROM csm.survey_responses'), '2,5,5', 'A32 reports read scores');
 SELECT matches(small.run(small.u('desk manager'), 'csm_reporter', s), '^ERROR 42501', 'A32 and no text, no person: ' || s) FROM unnest(ARRAY['SELECT body FROM csm.survey_answers', 'SELECT user_id FROM csm.survey_responses', 'SELECT * FROM csm.survey_answers', 'SELECT user_id FROM csm.survey_answers']) s;
+SELECT is(small.run(small.u(n), r, format('SELECT count(id) FROM csm.survey_responses WHERE case_id IN (%s, %s)', small.c('one'), small.c('no address'))), w, format('A32 responses that %s reads as %s: %s', n, r, w))
+FROM (VALUES ('desk manager', 'csm_agent', '2'), ('b2b agent', 'csm_agent', '1'), ('consumer agent', 'csm_agent', '1'), ('viewer', 'csm_agent', '0'), ('desk manager', 'csm_reporter', '2'), ('b2b agent', 'csm_reporter', '1'), ('viewer', 'csm_reporter', '2')) v(n, r, w);
+SELECT is(small.run(small.u(n), 'csm_reporter', format('SELECT count(score) FROM csm.survey_answers WHERE case_id IN (%s, %s)', small.c('one'), small.c('no address'))), w, format('A32 scores that %s reads: %s', n, w))
+FROM (VALUES ('desk manager', '5'), ('b2b agent', '3'), ('consumer agent', '2')) v(n, w);
 SELECT is(small.run(NULL, 'csm_reporter', 'SELECT count(id) FROM csm.survey_responses'), '0', 'V14 nobody reads nothing');
 SELECT is(small.run((SELECT id FROM csm.users WHERE email = 'admin@foreign.example'), 'csm_admin', 'SELECT count(*) FROM csm.survey_responses'), '0', 'V15 nor another tenant');
 SELECT matches(small.run(small.u(n), r, 'UPDATE csm.survey_responses SET csat = 5'), '^ERROR 42501', format('A32 nobody changes them: %s', r)) FROM (VALUES ('desk manager', 'csm_agent'), ('desk admin', 'csm_admin')) v(n, r);
@@ -165,6 +180,29 @@ SELECT is(small.run(small.u('desk manager'), r, $$SELECT concat_ws(' ', sent, an
 SELECT is(small.run(small.u('desk manager'), 'csm_reporter', $$SELECT string_agg(nps_group, ',' ORDER BY nps) FROM csm_report.surveys WHERE case_type = 'below' AND sent_at = '2024-05-03'$$), 'detractor,detractor,passive,passive,promoter,promoter,promoter,promoter', 'A32 and of each');
 SELECT is(small.run(small.u('consumer agent'), 'csm_reporter', $$SELECT count(*) FROM csm_report.surveys WHERE branch <> 'b2c'$$), '0', 'A32 of cases that the reader sees alone');
 SELECT cmp_ok(small.run(small.u('consumer agent'), 'csm_reporter', $$SELECT count(*) FROM csm_report.surveys$$)::integer, '>', 0, 'A32 allow: which are some');
+
+-- In his language.
+UPDATE csm.surveys SET labels = '{"de": "Wie war es?", "de-ch": "Wie isch es gsi?"}' WHERE key = 'after';
+UPDATE csm.survey_questions SET labels = '{"de": "Waren Sie zufrieden?"}' WHERE key = 'satisfied';
+UPDATE csm.users SET language = CASE id WHEN small.u('acme contact') THEN 'de-AT' WHEN small.u('acme admin') THEN 'DE-CH' WHEN small.u('holding contact') THEN 'fr' ELSE 'en' END
+WHERE id IN (small.u('acme contact'), small.u('acme admin'), small.u('holding contact'), small.u('south admin'));
+CREATE TEMP TABLE tongue AS SELECT * FROM (VALUES ('acme contact', 'Wie war es?', 'Waren Sie zufrieden?'), ('acme admin', 'Wie isch es gsi?', 'Waren Sie zufrieden?'),
+    ('holding contact', 'How did we do?', 'Were you satisfied?'), ('south admin', 'How did we do?', 'Were you satisfied?')) v(who, title, question);
+SELECT small.ask_case('words of ' || who, who) FROM tongue \g /dev/null
+SELECT is(string_agg(small.act(who, 'words of ' || who, 'close'), ','), 'closed,closed,closed,closed', 'A32 fixture: four languages') FROM tongue;
+SELECT is(small.due(), 'survey 4/0', 'A32 all four are asked');
+SELECT is((SELECT o.payload ->> 'label' FROM csm.outbox o WHERE o.kind = 'survey' AND o.user_id = small.u(who)), title, 'A32 the mail, in the language of ' || who) FROM tongue;
+SELECT is(small.run(NULL, 'csm_guest', format('SELECT label || ''/'' || (questions -> 0 ->> ''label'') || ''/'' || (questions -> 1 ->> ''label'') FROM csm.survey_by_token(%L)', small.token('words of ' || who))),
+          title || '/' || question || '/Would you recommend us?', 'A32 the page behind its link, what is not translated as it was written: ' || who) FROM tongue;
+SELECT is(small.run(small.u(who), 'csm_portal', 'SELECT label || ''/'' || (questions -> 0 ->> ''label'') FROM csm.my_surveys()'), title || '/' || question, 'A32 and signed in: ' || who) FROM tongue;
+SELECT is(small.answer(small.token('words of ' || who), '{"satisfied": 4, "words": "gut"}'), 'accepted', 'A32 the answers are the same: ' || who) FROM tongue;
+SELECT is((SELECT string_agg(q.key || '=' || coalesce(a.score::text, a.body), ';' ORDER BY q.position) FROM csm.survey_answers a JOIN csm.survey_questions q ON q.id = a.question_id WHERE a.response_id = (small.response('words of ' || who)).id),
+          'satisfied=4;words=gut', 'A32 and so are results: ' || who) FROM tongue;
+SELECT throws_ok(format('UPDATE csm.%I SET labels = %L', t, l), '23514', NULL, format('A32 %s: no labels %s', t, left(l, 40)))
+FROM unnest('{surveys,survey_questions}'::text[]) t, unnest(ARRAY['[]', '"de"', '{"de": 1}', '{"de": null}', '{"de": ["a"]}', '{"de": ""}', '{"de": " "}', '{"DE": "a"}', '{"": "a"}', '{"german!": "a"}', '{"de": "a", "x": "b"}', jsonb_build_object('de', repeat('x', 1001))::text]) l;
+SELECT throws_ok(format('UPDATE csm.surveys SET labels = %L', jsonb_build_object('de', repeat('x', 201))), '23514', NULL, 'A32 a title of 201 characters is too long');
+SELECT lives_ok(format('UPDATE csm.survey_questions SET labels = %L WHERE key = ''words''', jsonb_build_object('de-at-1996', repeat(E'ü\n', 500))), 'A32 allow: a question of 1,000 characters');
+SELECT throws_ok('UPDATE csm.survey_questions SET labels = NULL', '23502', NULL, 'A32 no labels NULL');
 
 -- Kept by administrators.
 SELECT is(small.run(small.u('desk admin'), 'csm_admin', $$INSERT INTO csm.surveys (key, label) VALUES ('mine', 'Mine') RETURNING key$$), 'mine', 'A32 allow: administrators define surveys');
