@@ -62,7 +62,7 @@ take_case(const CsmCaseRow *row, void *arg)
 	c->number = csm_case_row_text(row, CASE_number);
 	c->state = csm_case_row_text(row, CASE_state);
 	c->state_class = csm_class_from_name(csm_case_row_text(row, CASE_state_class));
-	if (!csm_case_row_null(row, CASE_parent_id) || !csm_case_row_null(row, CASE_major_state))
+	if (!csm_case_row_null(row, CASE_major_state))
 		csm_family_met();
 }
 

@@ -1,9 +1,9 @@
 /*
  * csm_family.c
- *	  The trigger of csm.case_entries for cases that have a parent or are major
- *	  cases.
+ *	  The trigger of csm.case_entries for major cases, whose children may get
+ *	  the entry as well.
  *
- * In C because every entry fires it and few concern a family.  The guard reads
+ * In C because every entry fires it and few concern a major case.  The guard reads
  * the case before the entry is written, and says so when it has met one; as
  * long as it has met none in the client statement, no table is read here.
  */

@@ -264,6 +264,18 @@ announce_for_many(CsmIntent *intent, ArrayType *ids)
 	qsort(many, nmany, sizeof(int64), compare_ids);
 }
 
+PG_FUNCTION_INFO_V1(csm_begin_systems);
+
+/* csm_private.begin_systems(case_ids): csm_begin_system() for each. */
+Datum
+csm_begin_systems(PG_FUNCTION_ARGS)
+{
+	CsmIntent	intent = {.kind = CSM_INTENT_SYSTEM};
+
+	announce_for_many(&intent, PG_GETARG_ARRAYTYPE_P(0));
+	PG_RETURN_VOID();
+}
+
 PG_FUNCTION_INFO_V1(csm_begin_acts);
 
 /* csm_private.begin_acts(case_ids, action): the system takes it on each, and gives a note. */

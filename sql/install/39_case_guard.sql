@@ -70,6 +70,11 @@ AS 'MODULE_PATHNAME', 'csm_begin_system' LANGUAGE c VOLATILE STRICT PARALLEL UNS
 COMMENT ON FUNCTION csm_private.begin_system(bigint) IS
 'Announces that the next change of the case is csm''s own: judged as the system''s, and it may write escalated, follow_the_sun and major_state';
 
+CREATE OR REPLACE FUNCTION csm_private.begin_systems(case_ids bigint[]) RETURNS void
+AS 'MODULE_PATHNAME', 'csm_begin_systems' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION csm_private.begin_systems(bigint[]) IS
+'csm_private.begin_system() for each of these cases, at most 256';
+
 CREATE OR REPLACE FUNCTION csm_private.begin_acts(case_ids bigint[], action text) RETURNS void
 AS 'MODULE_PATHNAME', 'csm_begin_acts' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION csm_private.begin_acts(bigint[], text) IS
@@ -123,6 +128,7 @@ BEGIN
         'csm_private.end_open(csm.cases)',
         'csm_private.begin_act(csm.cases, text, text, jsonb, boolean)',
         'csm_private.begin_system(bigint)',
+        'csm_private.begin_systems(bigint[])',
         'csm_private.begin_note(bigint, boolean)',
         'csm_private.begin_acts(bigint[], text)',
         'csm_private.begin_notes(bigint[])',

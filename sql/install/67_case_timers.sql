@@ -40,8 +40,8 @@ BEGIN
     PERFORM csm_private.end_many();
 END $$;
 
--- The two handlers that have most to do work on many cases with a statement
--- each; run_due has locked them. What a case keeps open is looked at a day later.
+-- Handlers that have much to do work on many cases with a statement each;
+-- run_due has locked them. What a case keeps open is looked at a day later.
 CREATE FUNCTION csm_private.due_auto_close(case_ids bigint[], at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp

@@ -260,101 +260,137 @@ CREATE TRIGGER case_entries_80_family AFTER INSERT ON csm.case_entries
 
 -- The key names the first of the copies, so that parents in a circle copy
 -- nothing for ever.
-CREATE FUNCTION csm_private.copy_entry(c csm.cases, entry_id bigint) RETURNS bigint
+CREATE FUNCTION csm_private.copy_entry(children bigint[], e csm.case_entries) RETURNS bigint[]
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_variable
 DECLARE
-    e csm.case_entries;
-    copy_of text;
-    made bigint;
+    copy_of CONSTANT text := CASE WHEN e.idempotency_key ~ '^parent:[0-9]+$' AND e.author_id IS NULL THEN e.idempotency_key
+                                  ELSE 'parent:' || e.id END;
+    -- children whose entry is the first of them get none
+    receiving CONSTANT bigint[] := ARRAY(
+        SELECT c FROM unnest(children) c
+        WHERE NOT EXISTS (SELECT FROM csm.case_entries x WHERE x.case_id = c AND x.author_id IS NULL AND x.idempotency_key = copy_of)
+          AND NOT EXISTS (SELECT FROM csm.case_entries x WHERE x.id = split_part(copy_of, ':', 2)::bigint AND x.case_id = c)
+        ORDER BY c);
 BEGIN
-    SELECT * INTO e FROM csm.case_entries x WHERE x.id = entry_id AND x.tenant_id = c.tenant_id;
-    copy_of := CASE WHEN e.idempotency_key ~ '^parent:[0-9]+$' AND e.author_id IS NULL THEN e.idempotency_key ELSE 'parent:' || e.id END;
-    IF e.id IS NULL
-       OR EXISTS (SELECT FROM csm.case_entries x WHERE x.case_id = c.id AND x.author_id IS NULL AND x.idempotency_key = copy_of)
-       OR EXISTS (SELECT FROM csm.case_entries x WHERE x.id = split_part(copy_of, ':', 2)::bigint AND x.case_id = c.id) THEN
-        RETURN NULL;
-    END IF;
-    PERFORM csm_private.say_as_system(c.tenant_id, c.id, e.body, e.visibility, copy_of);
-    SELECT x.id INTO made FROM csm.case_entries x WHERE x.case_id = c.id AND x.author_id IS NULL AND x.idempotency_key = copy_of;
-    RETURN made;
+    PERFORM csm_private.begin_notes(receiving);
+    INSERT INTO csm.case_entries (tenant_id, case_id, body, visibility, idempotency_key)
+    SELECT e.tenant_id, c, e.body, e.visibility, copy_of FROM unnest(receiving) c;
+    PERFORM csm_private.end_many();
+    RETURN receiving;
 END $$;
 
-CREATE FUNCTION csm_private.due_follow_parent(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
+-- Children of one parent, locked, that are behind by the same changes: each kind
+-- of write is one statement for all of them. "relays": there is one child, and it
+-- passes on what it takes over.
+CREATE FUNCTION csm_private.follow_parent(tenant_id bigint, parent_id bigint, followed bigint, children bigint[], relays boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    c csm.cases;
     p csm.cases;
-    k csm.case_children;
-    todo record;
+    missed record;
+    e csm.case_entries;
     changed text[];
-    copied bigint;
-    entry bigint;
-    noted boolean := false;
-    relay boolean;
+    writing bigint[];
+    noted bigint[] := '{}'::bigint[];
 BEGIN
-    SELECT * INTO c FROM csm.cases x WHERE x.id = object_id AND x.tenant_id = due_follow_parent.tenant_id;
-    SELECT * INTO p FROM csm.cases x WHERE x.id = c.parent_id AND x.tenant_id = c.tenant_id;
-    SELECT * INTO k FROM csm.case_children x WHERE x.parent_id = c.parent_id AND x.case_id = c.id AND x.tenant_id = c.tenant_id;
     SELECT max(m.id) AS last, coalesce(bool_or(m.closes), false) AS closes,
            coalesce(array_agg(m.entry_id ORDER BY m.id) FILTER (WHERE m.entry_id IS NOT NULL), '{}') AS entries,
-           coalesce(string_agg(array_to_string(m.fields, ','), ','), '') AS fields
-      INTO todo FROM csm.major_changes m WHERE m.case_id = c.parent_id AND m.tenant_id = c.tenant_id AND m.id > k.followed;
-    IF todo.last IS NULL THEN
+           string_to_array(string_agg(array_to_string(m.fields, ','), ',') FILTER (WHERE m.fields <> '{}'), ',') AS fields
+      INTO missed FROM csm.major_changes m
+     WHERE m.case_id = follow_parent.parent_id AND m.tenant_id = follow_parent.tenant_id AND m.id > follow_parent.followed;
+    IF missed.last IS NULL THEN
         RETURN;
     END IF;
-    UPDATE csm.case_children x SET followed = todo.last
-    WHERE x.parent_id = k.parent_id AND x.case_id = k.case_id AND x.tenant_id = k.tenant_id;
-    IF c.state_class IN ('resolved', 'closed', 'cancelled') THEN
+    -- not by "=", which could make the planner read all children of the parent
+    UPDATE csm.case_children x SET followed = missed.last
+    WHERE x.case_id = ANY (children) AND x.parent_id IS NOT DISTINCT FROM follow_parent.parent_id AND x.tenant_id = follow_parent.tenant_id;
+    SELECT * INTO p FROM csm.cases x WHERE x.id = parent_id AND x.tenant_id = follow_parent.tenant_id;
+    children := ARRAY(SELECT x.id FROM csm.cases x
+                      WHERE x.id = ANY (children) AND x.state_class NOT IN ('resolved', 'closed', 'cancelled') ORDER BY x.id);
+    IF children = '{}' THEN
         RETURN;
     END IF;
-    -- A child that is a major case itself passes on by its own triggers.
-    relay := c.major_state IS DISTINCT FROM 'accepted' AND csm_private.major_recursive(c.tenant_id)
-             AND EXISTS (SELECT FROM csm.case_children x WHERE x.parent_id = c.id AND x.tenant_id = c.tenant_id);
 
-    changed := ARRAY(SELECT DISTINCT f FROM string_to_table(todo.fields, ',') f
-                     WHERE CASE f WHEN 'priority' THEN c.priority <> p.priority
-                                  WHEN 'resolution_code' THEN c.resolution_code IS DISTINCT FROM p.resolution_code
-                                  WHEN 'resolution_notes' THEN c.resolution_notes IS DISTINCT FROM p.resolution_notes
-                                  ELSE false END);
-    IF cardinality(changed) > 0 THEN
-        PERFORM csm_private.begin_system(c.id);
-        UPDATE csm.cases x SET
-            priority = CASE WHEN 'priority' = ANY (changed) THEN p.priority ELSE x.priority END,
-            resolution_code = CASE WHEN 'resolution_code' = ANY (changed) THEN p.resolution_code ELSE x.resolution_code END,
-            resolution_notes = CASE WHEN 'resolution_notes' = ANY (changed) THEN p.resolution_notes ELSE x.resolution_notes END
-        WHERE x.id = c.id AND x.tenant_id = c.tenant_id;
-        IF relay THEN
-            PERFORM csm_private.pass_down(c.tenant_id, c.id, changed, NULL, false);
+    IF missed.fields IS NOT NULL THEN
+        SELECT array_agg(DISTINCT x.id), array_agg(DISTINCT f) INTO writing, changed
+        FROM csm.cases x CROSS JOIN unnest(missed.fields) f
+        WHERE x.id = ANY (children)
+          AND CASE f WHEN 'priority' THEN x.priority <> p.priority
+                     WHEN 'resolution_code' THEN x.resolution_code IS DISTINCT FROM p.resolution_code
+                     WHEN 'resolution_notes' THEN x.resolution_notes IS DISTINCT FROM p.resolution_notes
+                     ELSE false END;
+        IF writing IS NOT NULL THEN
+            PERFORM csm_private.begin_systems(writing);
+            UPDATE csm.cases x SET
+                priority = CASE WHEN 'priority' = ANY (changed) THEN p.priority ELSE x.priority END,
+                resolution_code = CASE WHEN 'resolution_code' = ANY (changed) THEN p.resolution_code ELSE x.resolution_code END,
+                resolution_notes = CASE WHEN 'resolution_notes' = ANY (changed) THEN p.resolution_notes ELSE x.resolution_notes END
+            WHERE x.id = ANY (writing);
+            PERFORM csm_private.end_many();
+            IF relays THEN
+                PERFORM csm_private.pass_down(tenant_id, children[1], changed, NULL, false);
+            END IF;
         END IF;
     END IF;
-    FOREACH entry IN ARRAY todo.entries LOOP
-        copied := csm_private.copy_entry(c, entry);
-        IF relay AND copied IS NOT NULL THEN
-            PERFORM csm_private.pass_down(c.tenant_id, c.id, '{}', copied, false);
+    FOR e IN SELECT x.* FROM unnest(missed.entries) WITH ORDINALITY AS m(id, n)
+             JOIN csm.case_entries x ON x.id = m.id AND x.tenant_id = follow_parent.tenant_id ORDER BY m.n LOOP
+        writing := csm_private.copy_entry(children, e);
+        IF e.visibility = 'internal' THEN
+            noted := noted || writing;
         END IF;
-        noted := noted OR copied IS NOT NULL
-                 AND (SELECT x.visibility = 'internal' FROM csm.case_entries x WHERE x.id = copied AND x.tenant_id = c.tenant_id);
+        IF relays AND writing <> '{}' THEN
+            PERFORM csm_private.pass_down(tenant_id, children[1], '{}', (SELECT max(x.id) FROM csm.case_entries x WHERE x.case_id = children[1]), false);
+        END IF;
     END LOOP;
     -- R 2.5: a work note has landed on a child of a major case.
-    IF noted AND NOT c.needs_attention THEN
-        PERFORM csm_private.begin_system(c.id);
-        UPDATE csm.cases x SET needs_attention = true WHERE x.id = c.id AND x.tenant_id = c.tenant_id;
+    writing := ARRAY(SELECT x.id FROM csm.cases x WHERE x.id = ANY (noted) AND NOT x.needs_attention ORDER BY x.id);
+    IF writing <> '{}' THEN
+        PERFORM csm_private.begin_systems(writing);
+        UPDATE csm.cases x SET needs_attention = true WHERE x.id = ANY (writing);
+        PERFORM csm_private.end_many();
     END IF;
-    IF todo.closes AND c.state_class <> 'draft' THEN
-        PERFORM csm_private.act_as_system(c.id, 'close_with_parent',
-            coalesce(csm_private.type_text(c.tenant_id, c.case_type, 'major_text'),
-                     'The cause that this case has in common with others was dealt with; it is closed with them.'),
-            jsonb_strip_nulls(jsonb_build_object('resolution_code', p.resolution_code, 'resolution_notes', p.resolution_notes)));
-        IF relay THEN
-            PERFORM csm_private.pass_down(c.tenant_id, c.id, '{}', NULL, true);
+    writing := ARRAY(SELECT x.id FROM csm.cases x WHERE x.id = ANY (children) AND x.state_class <> 'draft' ORDER BY x.id);
+    IF missed.closes AND writing <> '{}' THEN
+        PERFORM csm_private.begin_acts(writing, 'close_with_parent');
+        UPDATE csm.cases x SET resolution_code = coalesce(p.resolution_code, x.resolution_code),
+            resolution_notes = coalesce(p.resolution_notes, x.resolution_notes)
+        WHERE x.id = ANY (writing);
+        PERFORM csm_private.say_as_system_to_all(writing, 'major_text',
+            'The cause that this case has in common with others was dealt with; it is closed with them.');
+        IF relays THEN
+            PERFORM csm_private.pass_down(tenant_id, children[1], '{}', NULL, true);
         END IF;
     END IF;
+END $$;
+
+-- run_due has locked the cases. A child that is a major case itself passes on by
+-- its own triggers.
+CREATE FUNCTION csm_private.due_follow_parent(case_ids bigint[], at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    g record;
+BEGIN
+    FOR g IN
+        WITH child AS (
+            SELECT k.tenant_id, k.parent_id, k.followed, c.id,
+                   c.major_state IS DISTINCT FROM 'accepted'
+                   AND EXISTS (SELECT FROM csm.case_children x WHERE x.parent_id = c.id AND x.tenant_id = c.tenant_id)
+                   AND csm_private.major_recursive(c.tenant_id) AS relays
+            FROM unnest(case_ids) u JOIN csm.cases c ON c.id = u
+            JOIN csm.case_children k ON k.case_id = c.id AND k.parent_id IS NOT DISTINCT FROM c.parent_id AND k.tenant_id = c.tenant_id
+        )
+        SELECT h.tenant_id, h.parent_id, h.followed, h.relays, array_agg(h.id ORDER BY h.id) AS children
+        FROM child h GROUP BY h.tenant_id, h.parent_id, h.followed, h.relays, CASE WHEN h.relays THEN h.id END
+        ORDER BY min(h.id)
+    LOOP
+        PERFORM csm_private.follow_parent(g.tenant_id, g.parent_id, g.followed, g.children, g.relays);
+    END LOOP;
 END $$;
 
 -- ---- candidates ----
@@ -580,9 +616,10 @@ BEGIN
         ('csm_private.pass_down(bigint, bigint, text[], bigint, boolean)', NULL, 'Writes down what the children of a locked case have to follow, and sets their timers'),
         ('csm_private.major_changed(bigint, bigint, text[], boolean)', NULL, 'What children of a major case have to follow, as far as the tenant wants it'),
         ('csm_private.family_entry(bigint, bigint, bigint, text)', NULL, 'Passes an entry of a major case down to its children, as far as the tenant wants it'),
-        ('csm_private.entry_family()', NULL, 'AFTER INSERT trigger of csm.case_entries: calls csm_private.family_entry() where the case has a parent or is a major case'),
-        ('csm_private.copy_entry(csm.cases, bigint)', NULL, 'Copies an entry of the parent onto the case, once; id of the copy, NULL where it is there already'),
-        ('csm_private.due_follow_parent(bigint, bigint, timestamptz)', NULL, 'Handler: a child takes over what its parent wrote down'),
+        ('csm_private.entry_family()', NULL, 'AFTER INSERT trigger of csm.case_entries: calls csm_private.family_entry() where the case was proposed or accepted as a major case'),
+        ('csm_private.copy_entry(bigint[], csm.case_entries)', NULL, 'Copies an entry of the parent onto its children, once; returns those that did not have it'),
+        ('csm_private.follow_parent(bigint, bigint, bigint, bigint[], boolean)', NULL, 'Children that have followed their parent up to the same change take over what it wrote down since'),
+        ('csm_private.due_follow_parent(bigint[], timestamptz)', NULL, 'Handler: children take over what their parents wrote down'),
         ('csm_private.take_candidate(bigint, boolean)', NULL, 'Locks a case for staff who work on it, or for managers; errors SM001, 42501, SM004'),
         ('csm_private.set_major_state(csm.cases, text, text)', NULL, 'Writes cases.major_state of a locked case, a work note and an event'),
         ('csm_private.open_major(bigint, text, text, text, integer, bigint, jsonb, bigint)', NULL, 'Makes a major case; error 22004 where nobody is responsible'),

@@ -6,8 +6,9 @@
 -- keep of them); where an item fails, its group is done again item by item, and
 -- the one that fails is put off, longer each time, and never dropped.
 
--- One line a kind, in the order of the module files. The timer is gone already:
--- the handler may set it anew.
+-- One line a kind, in the order of the module files, but for those that handle
+-- many cases at once (run_group). The timer is gone already: the handler may set
+-- it anew.
 CREATE FUNCTION csm_private.run_timer(t csm.timers, at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -22,7 +23,6 @@ BEGIN
         WHEN 'sla' THEN PERFORM csm_private.due_sla(t.tenant_id, t.object_id, at);
         WHEN 'seal' THEN PERFORM csm_private.due_seal(t.tenant_id, t.object_id, at);
         WHEN 'retention' THEN PERFORM csm_private.due_retention(t.tenant_id, t.object_id, at);
-        WHEN 'follow_parent' THEN PERFORM csm_private.due_follow_parent(t.tenant_id, t.object_id, at);
         WHEN 'article_publish' THEN PERFORM csm_private.due_article_publish(t.tenant_id, t.object_id, at);
         WHEN 'article_expiry' THEN PERFORM csm_private.due_article_expiry(t.tenant_id, t.object_id, at);
         WHEN 'article_views' THEN PERFORM csm_private.due_article_views(t.tenant_id, t.object_id, at);
@@ -54,6 +54,7 @@ DECLARE
     free bigint[];
     reminders bigint[];
     closings bigint[];
+    followers bigint[];
     outcomes text[] := '{}'::text[];
 BEGIN
     free := ARRAY(SELECT c.id FROM csm.cases c
@@ -70,6 +71,8 @@ BEGIN
             reminders := reminders || t.object_id;
         ELSIF t.kind = 'auto_close' THEN
             closings := closings || t.object_id;
+        ELSIF t.kind = 'follow_parent' THEN
+            followers := followers || t.object_id;
         ELSE
             PERFORM csm_private.run_timer(t, at);
         END IF;
@@ -80,6 +83,9 @@ BEGIN
     END IF;
     IF closings IS NOT NULL THEN
         PERFORM csm_private.due_auto_close(closings, at);
+    END IF;
+    IF followers IS NOT NULL THEN
+        PERFORM csm_private.due_follow_parent(followers, at);
     END IF;
     RETURN outcomes;
 END $$;
