@@ -112,12 +112,11 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT coalesce(t.settings -> 'mail_in' ->> mail_setting.key,
                     CASE mail_setting.key WHEN 'trust' THEN 'dmarc' WHEN 'unknown' THEN 'refuse' WHEN 'closed' THEN 'refuse'
-                         WHEN 'opens' THEN 'true' WHEN 'case_type' THEN 'case' WHEN 'per_sender' THEN '20'
-                         WHEN 'marker' THEN '-- Please write above this line --' END)
+                         WHEN 'opens' THEN 'true' WHEN 'case_type' THEN 'case' WHEN 'per_sender' THEN '20' END)
     FROM csm.tenants t WHERE t.id = mail_setting.tenant_id
 $$;
 COMMENT ON FUNCTION csm_private.mail_setting(bigint, text) IS
-'trust (dmarc: From counts where DMARC passed; token: also where the mail carries a token that was sent to that person; any: always, the gateway lets nobody else in), unknown (refuse or queue what an unknown address sends), closed (refuse an answer to a closed case, or open a follow_up), opens (whether mail opens cases), case_type (of those), per_sender (mails of an address in an hour; 20), marker (line above which one writes), from the setting mail_in of a tenant';
+'trust (dmarc: From counts where DMARC passed; token: also where the mail carries a token that was sent to that person; any: always, the gateway lets nobody else in), unknown (refuse or queue what an unknown address sends), closed (refuse an answer to a closed case, or open a follow_up), opens (whether mail opens cases), case_type (of those), per_sender (mails of an address in an hour; 20), from the setting mail_in of a tenant';
 
 -- Reading a mail ------------------------------------------------------------
 
@@ -133,24 +132,27 @@ $$;
 COMMENT ON FUNCTION csm_private.mail_clean(text, boolean) IS
 'Text without control and direction characters, trimmed; lines: with its lines, ended by line feeds, else as one line';
 
--- What the person wrote himself: the lines above the marker, without the
+-- What the person wrote himself: the lines above the first marker, without the
 -- quotation at the end and the line that introduces it.
-CREATE FUNCTION csm_private.mail_reply(given text, marker text) RETURNS text
+CREATE FUNCTION csm_private.mail_reply(given text, markers text[]) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    lines text[] := string_to_array(given, E'\n');
+    said text := given;
+    marker text;
+    lines text[];
     quoted boolean := false;
-    n integer := 0;
+    n integer;
 BEGIN
-    FOR i IN 1 .. coalesce(cardinality(lines), 0) LOOP
-        IF marker <> '' AND strpos(lines[i], marker) > 0 THEN
+    FOREACH marker IN ARRAY markers LOOP
+        IF strpos(said, marker) > 0 THEN
             quoted := true;
-            EXIT;
+            said := regexp_replace(left(said, strpos(said, marker) - 1), '[^\n]*$', '');
         END IF;
-        n := i;
     END LOOP;
+    lines := string_to_array(said, E'\n');
+    n := coalesce(cardinality(lines), 0);
     WHILE n > 0 AND lines[n] ~ '^\s*(>.*)?$' LOOP
         quoted := quoted OR lines[n] ~ '>';
         n := n - 1;
@@ -160,8 +162,8 @@ BEGIN
     END IF;
     RETURN btrim(array_to_string(lines[1:n], E'\n'), E' \t\n');
 END $$;
-COMMENT ON FUNCTION csm_private.mail_reply(text, text) IS
-'What of a mail''s text is its answer: above the first line with the marker, without quoted lines at the end and a line that ends with a colon before them; may be empty';
+COMMENT ON FUNCTION csm_private.mail_reply(text, text[]) IS
+'What of a mail''s text is its answer: above the first line with a marker, without quoted lines at the end and a line that ends with a colon before them; may be empty';
 
 CREATE FUNCTION csm_private.mail_address(given text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -353,7 +355,7 @@ BEGIN
     END IF;
     e.case_id := target.case_id;
 
-    said := csm_private.mail_reply(e.body, csm_private.mail_setting(e.tenant_id, 'marker'));
+    said := csm_private.mail_reply(e.body, csm_private.mail_markers(e.tenant_id, NULL));
     BEGIN
         done := csm_private.as_person(person, csm_private.role_of_person(person, e.tenant_id), 'csm_private.mail_act(jsonb)',
             jsonb_build_object('case_id', target.case_id, 'subject', coalesce(nullif(e.subject, ''), '(no subject)'),
@@ -569,7 +571,7 @@ BEGIN
     FOREACH f IN ARRAY ARRAY[
         'csm_private.mail_setting(bigint, text)',
         'csm_private.mail_clean(text, boolean)',
-        'csm_private.mail_reply(text, text)',
+        'csm_private.mail_reply(text, text[])',
         'csm_private.mail_address(text)',
         'csm_private.mail_fault(jsonb)',
         'csm_private.mail_loop(jsonb)',

@@ -14,6 +14,22 @@ END;
 COMMENT ON FUNCTION csm_private.list_unsubscribe(text, jsonb) IS
 'Value of the header List-Unsubscribe, by the tenant''s setting notifications; NULL without domain and unsubscribe_url';
 
+-- An answer may be to a message of before the setting was changed, or in another
+-- language than its reader has now: it is cut at any of them.
+CREATE FUNCTION csm_private.mail_markers(tenant_id bigint, language text) RETURNS text[]
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN s.own = '' THEN '{}'
+                WHEN lower(mail_markers.language) ~ '^de(-|$)' THEN array_remove(ARRAY[s.own, s.de, s.en], NULL)
+                ELSE array_remove(ARRAY[s.own, s.en, s.de], NULL) END
+    FROM (SELECT t.settings -> 'mail_in' ->> 'marker' AS own, '-- Please write above this line --' AS en,
+                 '-- Bitte oberhalb dieser Zeile antworten --' AS de
+          FROM csm.tenants t WHERE t.id = mail_markers.tenant_id) s
+$$;
+COMMENT ON FUNCTION csm_private.mail_markers(bigint, text) IS
+'Lines above which one answers a message: first the one for messages in that language, the tenant''s own (setting mail_in, marker) before the shipped ones; none where his own is empty';
+
 -- What an address or a header needs, of the tenant's settings.
 CREATE FUNCTION csm_private.notification_headers(n csm.notifications, settings jsonb,
     OUT reply_token text, OUT message_id text, OUT thread_id text, OUT reply_to text, OUT unsubscribe_token text, OUT list_unsubscribe text)
@@ -125,7 +141,7 @@ BEGIN
             subject := message ->> 'subject';
             -- Where answers come back, above the line from which on they are cut.
             body := concat(CASE WHEN n.channel = 'email' AND of.settings -> 'notifications' ? 'domain'
-                                THEN nullif(csm_private.mail_setting(n.tenant_id, 'marker'), '') || E'\n\n' END, message ->> 'body');
+                                THEN (csm_private.mail_markers(n.tenant_id, language))[1] || E'\n\n' END, message ->> 'body');
             attempts := n.attempts;
             created_at := n.created_at;
             SELECT h.reply_token, h.message_id, h.thread_id, h.reply_to, h.unsubscribe_token, h.list_unsubscribe
@@ -217,6 +233,7 @@ DECLARE
     f regprocedure;
 BEGIN
     FOREACH f IN ARRAY ARRAY[
+        'csm_private.mail_markers(bigint, text)',
         'csm_private.list_unsubscribe(text, jsonb)',
         'csm_private.notification_headers(csm.notifications, jsonb)',
         'csm_private.message_for(csm.notifications, csm.users)',

@@ -244,6 +244,38 @@ SELECT isnt((SELECT csm_private.mail_token(small.c('north: with paragon'), small
 SELECT isnt((SELECT csm_private.mail_token(small.c('north: with paragon'), small.u('north contact'))), (SELECT csm_private.mail_token(small.c('north: pump'), small.u('north contact'))), 'T18 and one case''s');
 SELECT is((SELECT count(*) FROM csm_private.mail_tokens t, got WHERE t::text LIKE '%' || got.reply_token || '%' OR t::text LIKE '%' || got.unsubscribe_token || '%'), 0::bigint, 'T18 no token is stored in clear');
 
+-- Out and in again: of the answer only what is new becomes a comment.
+CREATE FUNCTION pg_temp.answers(tongue text, text_above text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    out record;
+    answer jsonb;
+BEGIN
+    PERFORM pg_temp.from_scratch();
+    UPDATE csm.users SET language = tongue WHERE id = small.u('north contact');
+    PERFORM pg_temp.says('b2b agent', 'north: with paragon', 'Which pump? ' || tongue, 'shared', 'csm_agent');
+    RESET csm.user_id;
+    PERFORM pg_temp.time_passes(), pg_temp.fetch();
+    SELECT * INTO STRICT out FROM got WHERE user_id = small.u('north contact');
+    answer := small.run(small.u('gateway'), 'csm_portal', format('SELECT to_jsonb(r) FROM csm.receive_email(%L) r',
+        jsonb_build_object('message_id', format('<%s@home.example>', out.id), 'from', out.recipient, 'to', out.reply_to, 'subject', 'Re: ' || out.subject,
+            'text', text_above || E'\nOn Monday we wrote:\n\n' || regexp_replace(out.body, '^', '> ', 'gn'), 'authentication', '{"dmarc": "pass"}'::jsonb)), NULL, true)::jsonb;
+    RETURN (answer ->> 'status') || ': ' || (SELECT author_name || ' ' || body FROM csm.case_entries WHERE id = (answer ->> 'entry_id')::bigint);
+END $$;
+SELECT small.new_user('gateway') \g /dev/null
+SELECT csm.allow_mail_gateway(small.u('gateway')) \g /dev/null
+SELECT is(pg_temp.answers(v.tongue, v.said), 'commented: north contact ' || v.kept, 'T18 of an answer to a message in ' || v.tongue || ' what is new is kept')
+FROM (VALUES ('en', E'The blue one.\n\n', 'The blue one.'), ('de', E'Die blaue.\n\nGruß', E'Die blaue.\n\nGruß'), ('de-AT', 'Die blaue.', 'Die blaue.'), ('fr', E'La bleue\n> et pas la verte', E'La bleue\n> et pas la verte')) v(tongue, said, kept);
+SELECT is((SELECT split_part(body, E'\n', 1) FROM got WHERE user_id = small.u('north contact')), '-- Please write above this line --', 'T18 the line is in the language of the message');
+SELECT is(pg_temp.answers('de', 'x'), 'commented: north contact x', 'T18 (a message in German)');
+SELECT is((SELECT split_part(body, E'\n', 1) FROM got WHERE user_id = small.u('north contact')), '-- Bitte oberhalb dieser Zeile antworten --', 'T18 German for a German one');
+UPDATE csm.tenants SET settings = settings || '{"mail_in": {"marker": "== cut here =="}}' WHERE id = small.tenant();
+SELECT is(pg_temp.answers('de', 'y'), 'commented: north contact y', 'T18 a tenant''s own line stands for all');
+SELECT is((SELECT split_part(body, E'\n', 1) FROM got WHERE user_id = small.u('north contact')), '== cut here ==', 'T18 and is written');
+UPDATE csm.tenants SET settings = settings || '{"mail_in": {"marker": ""}}' WHERE id = small.tenant();
+SELECT is(pg_temp.answers('en', 'z'), 'commented: north contact z', 'T18 without one the quotation is left out');
+SELECT is((SELECT split_part(body, E'\n', 1) FROM got WHERE user_id = small.u('north contact')), 'Hello north contact,', 'T18 and none is written');
+
+
 -- One that cannot be put together does not hold up the others.
 UPDATE csm.cases SET assigned_to = small.u('b2b agent') WHERE id = small.c('north: with paragon');
 SELECT pg_temp.from_scratch();

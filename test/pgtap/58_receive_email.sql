@@ -210,10 +210,14 @@ SELECT is(small.outcome(small.mail('north contact', jsonb_build_object('subject'
 SELECT is((SELECT length(subject) || ' ' || length(description) FROM csm.cases ORDER BY id DESC LIMIT 1), '400 100000', 'T18 is cut');
 SELECT is(small.outcome(small.mail('north contact', '{"subject": null, "text": null}')), 'opened', 'T18 no subject, no text');
 SELECT is((SELECT subject || coalesce(description, '|') FROM csm.cases ORDER BY id DESC LIMIT 1), '(no subject)|', 'T18 is a case all the same');
-SELECT is(csm_private.mail_reply(given, '-- Please write above this line --'), wanted, 'T18 what he wrote himself: ' || what)
+SELECT is(csm_private.mail_reply(given, csm_private.mail_markers(small.tenant(), 'en')), wanted, 'T18 what he wrote himself: ' || what)
 FROM (VALUES ('plain', E'Yes\nplease', E'Yes\nplease'),
              ('above the marker', E'Yes\n\nOn Monday the desk wrote:\n> -- Please write above this line --\n> Which?', 'Yes'),
              ('above a bare marker', E'Yes\n-- Please write above this line --\nold', 'Yes'),
+             ('above the German one', E'Ja\n\nAm Montag schrieb der Service:\n> -- Bitte oberhalb dieser Zeile antworten --\n> Welche?', 'Ja'),
+             ('above the first of two', E'Ja\n> -- Please write above this line --\n> Which?\n>> -- Bitte oberhalb dieser Zeile antworten --', 'Ja'),
+             ('above the first of two, the other way round', E'Ja\n> -- Bitte oberhalb dieser Zeile antworten --\n> Welche?\n>> -- Please write above this line --', 'Ja'),
+             ('nothing above it', E'-- Please write above this line --\nold', ''),
              ('without the quotation', E'Yes\n\nOn Monday the desk wrote:\n> Which?\n>\n> Regards\n\n', 'Yes'),
              ('quotations between stay', E'> Which?\nThe blue one', E'> Which?\nThe blue one'),
              ('a colon without a quotation stays', E'My number:', 'My number:'),
