@@ -1,7 +1,8 @@
 /*
  * csm_event.c
  *	  What happened to a case, written once: the triggers of csm.cases and
- *	  csm.case_entries, and the way in which further modules write events.
+ *	  csm.case_entries, and the way in which further modules write events of
+ *	  cases.  Those of other subjects are written in SQL (88_subject_events.sql).
  *
  * Ids within a case must be in the order of commits, because csm.next_events()
  * hands out committed rows in the order of ids.  They are, as long as an id is
@@ -45,6 +46,10 @@ signed_in(void)
 	return map == NULL ? 0 : csm_map_user(map);
 }
 
+/* Columns of csm.events; the last of them name subjects other than a case. */
+#define EVENT_COLUMNS		15
+#define FIRST_OTHER_SUBJECT 11
+
 /* Checked by the table, for what comes from SQL. */
 static void
 insert_by_statement(const Datum *row, const bool *isnull)
@@ -71,9 +76,9 @@ static void
 emit(bool checked, int64 actor_id, int64 tenant_id, int64 case_id, const char *kind,
 	 const char *audience, const char *side, Datum payload)
 {
-	/* in the order of the columns of csm.events */
-	Datum		row[11];
-	bool		isnull[11] = {false};
+	/* in the order of the columns */
+	Datum		row[EVENT_COLUMNS] = {0};
+	bool		isnull[EVENT_COLUMNS] = {false};
 	int64		behalf = actor_id == 0 ? 0 : csm_behalf();
 
 	row[0] = Int64GetDatum(next_id());
@@ -91,6 +96,8 @@ emit(bool checked, int64 actor_id, int64 tenant_id, int64 case_id, const char *k
 	isnull[9] = true;
 	row[10] = Int64GetDatum(behalf);
 	isnull[10] = behalf == 0;
+	for (int i = FIRST_OTHER_SUBJECT; i < EVENT_COLUMNS; i++)
+		isnull[i] = true;
 	if (checked || !csm_insert_row("events", lengthof(row), row, isnull))
 		insert_by_statement(row, isnull);
 

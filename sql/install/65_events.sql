@@ -1,7 +1,8 @@
--- What happened to cases, for the programs that follow it.
+-- What happened, for the programs that follow it: to cases above all, and to
+-- articles, questions and publications (88_subject_events.sql).
 --
 -- One row a business event, written in the transaction of the event, under the
--- row lock of its case.  So within a case the order of ids is the order of
+-- row lock of its subject.  So within a case the order of ids is the order of
 -- commits; across cases it is not: a transaction may take its id early and
 -- commit late.  A reader that remembered the highest id would skip that one.
 -- Therefore rows are written without a position, and csm.next_events() gives
@@ -10,7 +11,7 @@
 CREATE TABLE csm.events (
     id bigint GENERATED ALWAYS AS IDENTITY,
     tenant_id bigint NOT NULL DEFAULT csm.default_tenant_id(),
-    case_id bigint NOT NULL,
+    case_id bigint,
     kind text NOT NULL,
     actor_id bigint,
     audience text NOT NULL DEFAULT 'shared',
@@ -19,8 +20,14 @@ CREATE TABLE csm.events (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     position bigint,
     on_behalf_of bigint,
+    article_id bigint,
+    question_id bigint,
+    answer_id bigint,
+    publication_id bigint,
     CONSTRAINT events_pkey PRIMARY KEY (id, tenant_id),
     CONSTRAINT events_case_fkey FOREIGN KEY (case_id, tenant_id) REFERENCES csm.cases (id, tenant_id),
+    CONSTRAINT events_subject_check CHECK (num_nonnulls(case_id, article_id, question_id, publication_id) = 1
+        AND (answer_id IS NULL OR question_id IS NOT NULL)),
     CONSTRAINT events_kind_check CHECK (kind ~ '^[a-z][a-z_]{0,39}$'),
     CONSTRAINT events_audience_check CHECK (audience IN ('shared', 'internal', 'private')),
     CONSTRAINT events_side_check CHECK ((audience = 'private') = (side IS NOT NULL)
@@ -32,10 +39,14 @@ CREATE INDEX events_waiting_idx ON csm.events (tenant_id, id) WHERE position IS 
 CREATE UNIQUE INDEX events_position_idx ON csm.events (tenant_id, position) WHERE position IS NOT NULL;
 SELECT csm_private.adopt_table('csm.events');
 
-COMMENT ON TABLE csm.events IS 'What happened to cases, once each; read through csm.next_events(). Written by triggers, deleted by csm.prune_events()';
-COMMENT ON COLUMN csm.events.id IS 'Identity, unique in the database; in the order of commits within a case, not across cases';
+COMMENT ON TABLE csm.events IS 'What happened, once each; read through csm.next_events(). Written by triggers, deleted by csm.prune_events()';
+COMMENT ON COLUMN csm.events.id IS 'Identity, unique in the database; in the order of commits within a case, article, thread or publication, not across them';
 COMMENT ON COLUMN csm.events.tenant_id IS 'Tenant of the row';
-COMMENT ON COLUMN csm.events.case_id IS 'The case';
+COMMENT ON COLUMN csm.events.case_id IS 'The case; exactly one of case, article, question and publication is set';
+COMMENT ON COLUMN csm.events.article_id IS 'The article (csm.articles.id, no foreign key)';
+COMMENT ON COLUMN csm.events.question_id IS 'The question (csm.questions.id, no foreign key)';
+COMMENT ON COLUMN csm.events.answer_id IS 'The answer to the question that it is about (csm.answers.id, no foreign key); NULL where it is about the question';
+COMMENT ON COLUMN csm.events.publication_id IS 'The publication (csm.publications.id, no foreign key)';
 COMMENT ON COLUMN csm.events.kind IS 'What happened: opened, state_changed, resolved, reopened, closed, assigned, priority_changed, commented, and what further modules add';
 COMMENT ON COLUMN csm.events.actor_id IS 'Person who did it (csm.users.id, no foreign key); NULL for the system';
 COMMENT ON COLUMN csm.events.on_behalf_of IS 'For whom he acted by csm.on_behalf_of() (csm.users.id, no foreign key); NULL for himself';

@@ -3,7 +3,8 @@
 -- A row of csm.events gets its position from csm.next_events(), and only when
 -- it is committed: whoever commits late comes later, and nobody is skipped.
 -- What a subscriber receives is judged when it is handed out, by the rule of
--- csm.cases for the person in whose name he reads.
+-- csm.cases for the person in whose name he reads, or of what else it is about
+-- (csm_private.event_allows(), 88_subject_events.sql).
 
 CREATE TABLE csm.event_positions (
     tenant_id bigint NOT NULL DEFAULT csm.default_tenant_id(),
@@ -33,11 +34,13 @@ CREATE TABLE csm.event_subscribers (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     asked_at timestamptz,
     acknowledged_at timestamptz,
+    subjects text[] NOT NULL DEFAULT '{case}',
     CONSTRAINT event_subscribers_pkey PRIMARY KEY (id, tenant_id),
     CONSTRAINT event_subscribers_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES csm.tenants (id),
     CONSTRAINT event_subscribers_user_fkey FOREIGN KEY (user_id, tenant_id) REFERENCES csm.users (id, tenant_id),
     CONSTRAINT event_subscribers_key UNIQUE (tenant_id, key),
     CONSTRAINT event_subscribers_key_check CHECK (key ~ '^[a-z][a-z0-9_-]{0,62}$'),
+    CONSTRAINT event_subscribers_subjects_check CHECK (subjects <@ '{case,article,question,publication}'::text[] AND cardinality(subjects) > 0),
     CONSTRAINT event_subscribers_position_check CHECK (position >= 0 AND delivered >= 0)
 );
 SELECT csm_private.adopt_table('csm.event_subscribers');
@@ -46,16 +49,17 @@ CREATE POLICY event_subscribers_select ON csm.event_subscribers FOR SELECT TO cs
 CREATE POLICY event_subscribers_write ON csm.event_subscribers FOR ALL TO csm_admin
     USING (csm.all_in(tenant_id, 'internal', 'configure'));
 GRANT SELECT ON csm.event_subscribers TO csm_portal, csm_agent, csm_admin;
-GRANT INSERT (key, user_id, kinds, case_types, position), UPDATE (user_id, kinds, case_types), DELETE
+GRANT INSERT (key, user_id, kinds, case_types, position, subjects), UPDATE (user_id, kinds, case_types, subjects), DELETE
     ON csm.event_subscribers TO csm_admin;
 
 COMMENT ON TABLE csm.event_subscribers IS 'Programs that follow the events of a tenant, each with its own place in the order. One that is not used any more is deleted, for it keeps csm.prune_events() from deleting what it has not acknowledged';
 COMMENT ON COLUMN csm.event_subscribers.id IS 'Identity, unique in the database';
 COMMENT ON COLUMN csm.event_subscribers.tenant_id IS 'Tenant of the row';
 COMMENT ON COLUMN csm.event_subscribers.key IS 'Name in csm.next_events(), unique in the tenant: lower-case letters, digits, - and _';
-COMMENT ON COLUMN csm.event_subscribers.user_id IS 'Person who reads: events are those of cases that he sees, and only he can ask';
+COMMENT ON COLUMN csm.event_subscribers.user_id IS 'Person who reads: events are those of what he sees, and only he can ask';
 COMMENT ON COLUMN csm.event_subscribers.kinds IS 'Kinds of events wanted; NULL means all';
-COMMENT ON COLUMN csm.event_subscribers.case_types IS 'Case types wanted; NULL means all';
+COMMENT ON COLUMN csm.event_subscribers.subjects IS 'What events are wanted of: case, article, question, publication';
+COMMENT ON COLUMN csm.event_subscribers.case_types IS 'Of cases: types wanted; NULL means all';
 COMMENT ON COLUMN csm.event_subscribers.position IS 'Acknowledged so far; a new subscriber begins after it: 0 with the oldest event that is kept, csm.event_positions.last with the next one';
 COMMENT ON COLUMN csm.event_subscribers.delivered IS 'Highest position handed out to him';
 COMMENT ON COLUMN csm.event_subscribers.created_at IS 'When the subscriber was made';
@@ -137,6 +141,8 @@ DECLARE
     -- Hidden events are passed by, but not without end in one call.
     most CONSTANT integer := 100000;
     s csm.event_subscribers := csm_private.own_subscriber(subscriber);
+    of_cases CONSTANT boolean := 'case' = ANY (s.subjects);
+    of_others CONSTANT boolean := s.subjects && '{article,question,publication}'::text[];
     found record;
     n integer := 0;
     skipped bigint := s.position;
@@ -149,10 +155,13 @@ BEGIN
     PERFORM csm_private.give_positions(s.tenant_id);
     FOR found IN
         SELECT e, e.position AS at,
-               (s.kinds IS NULL OR e.kind = ANY (s.kinds)) AND (s.case_types IS NULL OR c.case_type = ANY (s.case_types))
-               AND csm_private.case_allows(c, CASE e.audience WHEN 'internal' THEN 'case_work' ELSE 'case_read' END)
-               AND (e.audience <> 'private' OR csm_private.case_side_allows(c, e.side)) AS wanted
-        FROM csm.events e JOIN csm.cases c ON c.id = e.case_id AND c.tenant_id = e.tenant_id
+               (s.kinds IS NULL OR e.kind = ANY (s.kinds))
+               AND CASE WHEN e.case_id IS NOT NULL
+                        THEN of_cases AND (s.case_types IS NULL OR c.case_type = ANY (s.case_types))
+                             AND csm_private.case_allows(c, CASE e.audience WHEN 'internal' THEN 'case_work' ELSE 'case_read' END)
+                             AND (e.audience <> 'private' OR csm_private.case_side_allows(c, e.side))
+                        ELSE of_others AND csm_private.event_allows(e, s.subjects) END AS wanted
+        FROM csm.events e LEFT JOIN csm.cases c ON c.id = e.case_id AND c.tenant_id = e.tenant_id
         WHERE e.tenant_id = s.tenant_id AND e.position > s.position
         ORDER BY e.position LIMIT most
     LOOP
@@ -173,7 +182,7 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION csm.next_events(text, integer) IS
-'The next events of a subscriber after what he acknowledged, in the order of positions: the same again until csm.acknowledge(). Call it in a transaction of its own, read-write; positions hold once that has committed, id tells a repeated event. Only events of cases that the caller sees now, of the kinds and types wanted; an empty answer means none for now. Errors: 42501 not the caller''s subscriber, 22023 limit outside 1 to 10000, 40001 under REPEATABLE READ when another session gave positions meanwhile';
+'The next events of a subscriber after what he acknowledged, in the order of positions: the same again until csm.acknowledge(). Call it in a transaction of its own, read-write; positions hold once that has committed, id tells a repeated event. Only events of cases, articles, questions and publications that the caller sees now, of the subjects, kinds and types wanted; an empty answer means none for now. Errors: 42501 not the caller''s subscriber, 22023 limit outside 1 to 10000, 40001 under REPEATABLE READ when another session gave positions meanwhile';
 
 CREATE FUNCTION csm.acknowledge(subscriber text, "position" bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -99,6 +99,17 @@ COMMENT ON FUNCTION csm_private.count_community(text, bigint) IS
 
 -- Finding and locking -------------------------------------------------------
 
+CREATE FUNCTION csm_private.post_allows(p csm_private.posts) RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN coalesce(p.tenant_id = csm.current_tenant_id() AND csm.audience_allows(p.audience_id, 'read')
+                    AND (p.shown OR p.author_id = csm.current_user_id() OR csm.audience_allows(p.audience_id, 'moderate')), false);
+END $$;
+COMMENT ON FUNCTION csm_private.post_allows(csm_private.posts) IS
+'Whether the caller reads the post, by the rule of the policies; false for a missing one';
+
 CREATE FUNCTION csm_private.seen_post(kind text, post_id bigint) RETURNS csm_private.posts
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -112,9 +123,7 @@ BEGIN
             HINT = 'Kinds are question, answer and comment.';
     END IF;
     SELECT * INTO p FROM csm_private.posts x WHERE x.kind = kind AND x.id = post_id;
-    IF p.id IS NULL OR p.tenant_id IS DISTINCT FROM csm.current_tenant_id()
-       OR NOT csm.audience_allows(p.audience_id, 'read')
-       OR NOT (p.shown OR p.author_id = csm.current_user_id() OR csm.audience_allows(p.audience_id, 'moderate')) THEN
+    IF NOT csm_private.post_allows(p) THEN
         RAISE EXCEPTION '% % does not exist', kind, coalesce(post_id::text, 'NULL') USING ERRCODE = '42501',
             HINT = 'One that you may not see is reported in the same way.';
     END IF;
@@ -534,6 +543,7 @@ BEGIN
         'csm_private.community_setting(jsonb, text)',
         'csm_private.check_community_settings()',
         'csm_private.count_community(text, bigint)',
+        'csm_private.post_allows(csm_private.posts)',
         'csm_private.seen_post(text, bigint)',
         'csm_private.lock_post(text, bigint)',
         'csm_private.settle_thread(bigint)',

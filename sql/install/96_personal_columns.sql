@@ -169,7 +169,7 @@ BEGIN ATOMIC
         ('csm.history_seals', 'root previous_hash hash'),
         ('csm.history_leaves', 'last_hash'),
         ('csm.events', 'kind audience side'),
-        ('csm.event_subscribers', 'key kinds case_types'),
+        ('csm.event_subscribers', 'key kinds case_types subjects'),
         ('csm.dispute_proposals', 'side currency resolution_code outcome'),
         ('csm.case_tasks', 'branch number state'),
         ('csm.case_lines', 'state'),
