@@ -122,23 +122,28 @@ COMMENT ON COLUMN csm.article_views.tenant_id IS 'Tenant of the row';
 COMMENT ON COLUMN csm.article_views.views IS 'How often';
 COMMENT ON POLICY article_views_select ON csm.article_views IS 'Staff of the base';
 
-CREATE FUNCTION csm_private.note_view(a csm.articles) RETURNS boolean
+-- Whoever is not signed in counts for so much from one place and no more, or
+-- anybody could make an article look read; he reads on all the same.
+CREATE FUNCTION csm_private.note_view(a csm.articles, source text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF a.id IS NOT NULL AND a.state = 'published' THEN
+    IF a.id IS NOT NULL AND a.state = 'published'
+       AND (csm.current_user_id() IS NOT NULL
+            OR csm_private.attempt('article views', a.tenant_id || ' ' || left(csm_private.source_of(note_view.source), 200),
+                                   CASE WHEN btrim(note_view.source) <> '' THEN 100 ELSE 10000 END, interval '1 hour')) THEN
         INSERT INTO csm_private.article_view_log (base_id, tenant_id, article_id) VALUES (a.base_id, a.tenant_id, a.id);
     END IF;
     RETURN true;
 END $$;
 
 -- Runs under the policies of the caller.
-CREATE FUNCTION csm.view_article(article_id bigint, language text DEFAULT NULL) RETURNS csm.articles
+CREATE FUNCTION csm.view_article(article_id bigint, language text DEFAULT NULL, source text DEFAULT NULL) RETURNS csm.articles
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
     SELECT x.a FROM (SELECT csm.article_in(view_article.article_id, view_article.language) AS a OFFSET 0) x
-    WHERE csm_private.note_view(x.a);
+    WHERE csm_private.note_view(x.a, view_article.source);
 END;
 
 CREATE FUNCTION csm_private.due_article_views(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
@@ -432,8 +437,8 @@ DECLARE
 BEGIN
     FOREACH f IN ARRAY ARRAY[
         'csm.rate_article(bigint, boolean, integer, boolean, text, text)',
-        'csm_private.note_view(csm.articles)',
-        'csm.view_article(bigint, text)',
+        'csm_private.note_view(csm.articles, text)',
+        'csm.view_article(bigint, text, text)',
         'csm_private.due_article_views(bigint, bigint, timestamptz)',
         'csm_private.begin_article_views()',
         'csm.attach_article(bigint, bigint, text)',
@@ -446,16 +451,17 @@ BEGIN
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
     END LOOP;
 END $$;
-GRANT EXECUTE ON FUNCTION csm.rate_article(bigint, boolean, integer, boolean, text, text), csm.view_article(bigint, text),
-    csm_private.note_view(csm.articles) TO csm_guest, csm_portal, csm_agent;
+GRANT EXECUTE ON FUNCTION csm.rate_article(bigint, boolean, integer, boolean, text, text), csm.view_article(bigint, text, text),
+    csm_private.note_view(csm.articles, text) TO csm_guest, csm_portal, csm_agent;
 GRANT EXECUTE ON FUNCTION csm_private.gap_allows(bigint, bigint, bigint), csm.attach_article(bigint, bigint, text),
     csm.resolve_with_article(bigint, bigint, text, text), csm.report_knowledge_gap(bigint, text, bigint),
     csm.act_on_gap(bigint, text, bigint) TO csm_agent;
 COMMENT ON FUNCTION csm.rate_article(bigint, boolean, integer, boolean, text, text) IS
 'What the caller says of a published article that he reads: helpful, rating (1 to 5), solved, comment; what is NULL stays as he said it before. One row a person; a visitor who is not signed in adds one each time. source: where the caller of a trusted backend sits, as for signing in. Errors: 42501 hidden, missing or not published, 22023 nothing said or out of range, SM007 more than 100 an hour a person, 10 a visitor''s source';
-COMMENT ON FUNCTION csm_private.note_view(csm.articles) IS 'Appends a view of a published article; true';
-COMMENT ON FUNCTION csm.view_article(bigint, text) IS
-'csm.article_in(), and counts a view of the article returned; NULL for what the caller does not read';
+COMMENT ON FUNCTION csm_private.note_view(csm.articles, text) IS
+'Appends a view of a published article, of visitors who are not signed in at most 100 an hour from a source, 10,000 from the address of a connection where none is given; true';
+COMMENT ON FUNCTION csm.view_article(bigint, text, text) IS
+'csm.article_in(), and counts a view of the article returned; NULL for what the caller does not read. source: where a visitor sits who is not signed in, as the caller of a trusted backend says; of one source 100 views an hour count, of a connection that names none 10,000';
 COMMENT ON FUNCTION csm_private.due_article_views(bigint, bigint, timestamptz) IS
 'Handler of timers of kind article_views, one a base: adds up what was viewed and comes again ten minutes later';
 COMMENT ON FUNCTION csm_private.begin_article_views() IS 'Trigger of csm.knowledge_bases: the first timer of kind article_views';

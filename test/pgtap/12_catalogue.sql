@@ -156,7 +156,7 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
                        ('csm_private.may_place_article(csm.articles,text)'), ('csm.article_actions(bigint)'),
                        ('csm.act_on_article(bigint,text,text,timestamp with time zone,integer)'), ('csm.edit_article(bigint,integer,text,text,text)'),
                        ('csm.restrict_article(bigint,jsonb)'), ('csm_private.reader_language()'),
-                       ('csm.rate_article(bigint,boolean,integer,boolean,text,text)'), ('csm_private.note_view(csm.articles)'),
+                       ('csm.rate_article(bigint,boolean,integer,boolean,text,text)'), ('csm_private.note_view(csm.articles,text)'),
                        ('csm.attach_article(bigint,bigint,text)'), ('csm_private.gap_allows(bigint,bigint,bigint)'),
                        ('csm.report_knowledge_gap(bigint,text,bigint)'), ('csm.act_on_gap(bigint,text,bigint)'),
                        ('csm.explain_access(bigint,bigint)'), ('csm.explain_audience(bigint,bigint)'),

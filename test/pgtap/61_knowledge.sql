@@ -351,6 +351,20 @@ SELECT is((SELECT count(*)::int FROM csm_private.article_view_log), 2, 'A28 view
 SELECT ok((SELECT sum(done) FROM csm.run_due(clock_timestamp() + interval '10 days') WHERE kind = 'article_views') >= 1, 'A28 run_due adds them up');
 SELECT results_eq($$SELECT article_id, views FROM csm.article_views ORDER BY 1$$, format($$VALUES (%s::bigint, 1::bigint), (%s, 1)$$, pg_temp.k('plain'), pg_temp.k('open again')), 'A28 by article and day');
 SELECT is((SELECT count(*)::int FROM csm_private.article_view_log), 0, 'A28 and nothing is counted twice');
+CREATE FUNCTION pg_temp.viewed(person bigint, role_name text, source text, times integer) RETURNS text LANGUAGE sql AS $$
+    SELECT count(*) FILTER (WHERE x = pg_temp.k('open again')::text) || ' read, ' || (SELECT count(*) FROM csm_private.article_view_log) || ' counted'
+    FROM (SELECT small.run(person, role_name, format('SELECT (csm.view_article(%s, NULL, %L)).id', pg_temp.k('open again'), source), keep => true) FROM generate_series(1, times) OFFSET 0) v(x) $$;
+SELECT matches(pg_temp.viewed(NULL, 'csm_guest', '192.0.2.1', 105), '^105 read', 'SM007 a visitor reads on, however often');
+SELECT cmp_ok((SELECT count(*) FROM csm_private.article_view_log), '<', 104::bigint, 'SM007 but of a place 100 views an hour count');
+SELECT cmp_ok((SELECT count(*) FROM csm_private.article_view_log), '>=', 100::bigint, 'A28 allow: 100 do');
+TRUNCATE csm_private.article_view_log;
+SELECT matches(pg_temp.viewed(NULL, 'csm_guest', '192.0.2.2', 3), '^3 read', 'A28 another visitor');
+SELECT is((SELECT count(*) FROM csm_private.article_view_log), 3::bigint, 'A28 counts');
+SELECT matches(pg_temp.viewed(NULL, 'csm_guest', NULL, 105), '^105 read', 'A28 who names no place');
+SELECT is((SELECT count(*) FROM csm_private.article_view_log), 108::bigint, 'A28 has more: many may stand behind one connection');
+SELECT matches(pg_temp.viewed(small.u('son'), 'csm_portal', '192.0.2.1', 3), '^3 read', 'A28 who is signed in');
+SELECT is((SELECT count(*) FROM csm_private.article_view_log), 111::bigint, 'A28 counts always');
+TRUNCATE csm_private.article_view_log;
 SELECT is(small.run(small.u(p), 'csm_agent', 'SELECT count(*) > 0 FROM csm.article_views'), v, 'A28 views are for staff of the base: ' || p) FROM (VALUES ('desk manager', 'true'), ('account team', 'false')) x(p, v);
 
 -- ---- cases ----

@@ -113,7 +113,7 @@ BEGIN
     INSERT INTO csm.subscriptions (tenant_id, user_id, forum_id) SELECT small.tenant(), w.id, x.id FROM who w, csm.forums x WHERE w.id = ANY (ours) AND random() < 0.2;
     INSERT INTO csm.subscriptions (tenant_id, user_id, question_id) SELECT small.tenant(), w.id, x.id FROM who w, csm.questions x WHERE w.id = ANY (ours) AND random() < 0.1;
     INSERT INTO csm.community_profiles (tenant_id, user_id, forum_id, visible, handle)
-    SELECT small.tenant(), w.id, pg_temp.any_of(ARRAY(SELECT id FROM csm.forums)), random() < 0.6, 'h' || w.id || 'xx' FROM who w WHERE w.id = ANY (ours) AND random() < 0.6;
+    SELECT small.tenant(), w.id, pg_temp.any_of(ARRAY(SELECT id FROM csm.forums)), random() < 0.6, 'h' || w.id || 'xx' FROM who w WHERE w.id = ANY (ours) AND w.name <> 'mother' AND random() < 0.6;
     UPDATE csm.tenants SET settings = settings || '{"community": {"posts_per_day": null, "votes_per_day": null, "reports_per_day": null}}' WHERE key = 'small';
 END $$;
 ANALYZE;
