@@ -77,10 +77,7 @@ static void
 move_timers(const CsmCaseRow *after, CsmStateClass was, CsmStateClass is, int64 tenant_id, int64 case_id)
 {
 	if (was == CSM_CLASS_RESOLVED)
-	{
-		csm_timer_clear(tenant_id, "auto_close_reminder", case_id);
-		csm_timer_clear(tenant_id, "auto_close", case_id);
-	}
+		csm_timer_clear_all(tenant_id, "auto_close", case_id);
 	else if (was == CSM_CLASS_WAITING)
 		csm_timer_clear(tenant_id, "awaiting_timeout", case_id);
 	if (is == CSM_CLASS_RESOLVED)

@@ -12,7 +12,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "commands/sequence.h"
@@ -20,7 +19,6 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -29,6 +27,7 @@
 #include "csm_json.h"
 #include "csm_judged.h"
 #include "csm_lifecycle.h"
+#include "csm_look.h"
 #include "csm_setting.h"
 #include "csm_spi.h"
 
@@ -69,7 +68,7 @@ insert_by_statement(const Datum *row, const bool *isnull)
 static int64
 next_id(void)
 {
-	return nextval_internal(get_relname_relid("events_id_seq", get_namespace_oid("csm", false)), false);
+	return nextval_internal(csm_look_oid("events_id_seq"), false);
 }
 
 static void

@@ -20,23 +20,56 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "csm_look.h"
 
 #define MAX_KEYS 3
 
+/* Tables, indexes and sequences by name, until the server says that a relation has changed. */
+#define MAX_OIDS 64
+
+static struct
+{
+	const char *name;
+	Oid			oid;
+}			oids[MAX_OIDS];
+static int	noids = 0;
+
+static void
+forget_oids(Datum arg, int cache, uint32 hash)
+{
+	noids = 0;
+}
+
 Oid
 csm_look_oid(const char *name)
 {
-	Oid			oid = get_relname_relid(name, get_namespace_oid("csm", false));
+	static bool listening = false;
+	Oid			oid;
 
+	for (int i = 0; i < noids; i++)
+	{
+		if (oids[i].name == name || strcmp(oids[i].name, name) == 0)
+			return oids[i].oid;
+	}
+	if (!listening)
+		CacheRegisterSyscacheCallback(RELOID, forget_oids, (Datum) 0);
+	listening = true;
+	oid = get_relname_relid(name, get_namespace_oid("csm", false));
 	if (!OidIsValid(oid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation csm.%s does not exist", name),
 				 errhint("Restore it, or update the extension.")));
+	if (noids < MAX_OIDS)
+	{
+		oids[noids].name = name;
+		oids[noids++].oid = oid;
+	}
 	return oid;
 }
 

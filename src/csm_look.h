@@ -24,7 +24,7 @@ extern void csm_look_row(const char *table, const char *index, int64 id, int64 t
 extern void csm_look_timer(const char *kind, int64 object_id, int64 tenant_id, CsmLookFn take, void *arg);
 
 extern Datum csm_look_value(HeapTuple tuple, Relation table, const char *column, bool *isnull);
-extern Oid	csm_look_oid(const char *name);
+extern Oid	csm_look_oid(const char *name);	/* the name is a constant: it is kept */
 extern char *csm_look_person_name(int64 user_id);	/* NULL: no such person */
 
 #endif							/* CSM_LOOK_H */

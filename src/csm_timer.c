@@ -11,6 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -111,6 +112,39 @@ csm_timer_clear(int64 tenant_id, const char *kind, int64 object_id)
 	csm_look_timer(kind, object_id, tenant_id, take_timer, &found);
 	if (found.any && !csm_delete_row("timers", &found.at))
 		clear_by_statement(tenant_id, kind, object_id);
+}
+
+typedef struct Kinds
+{
+	const char *begin;
+	int64		tenant_id;
+	MemoryContext context;
+	List	   *found;			/* of char * */
+} Kinds;
+
+static void
+take_kind(HeapTuple tuple, Relation table, void *arg)
+{
+	Kinds	   *kinds = (Kinds *) arg;
+	MemoryContext old = MemoryContextSwitchTo(kinds->context);
+	bool		isnull;
+	char	   *kind = TextDatumGetCString(csm_look_value(tuple, table, "kind", &isnull));
+
+	if (strncmp(kind, kinds->begin, strlen(kinds->begin)) == 0 &&
+		DatumGetInt64(csm_look_value(tuple, table, "tenant_id", &isnull)) == kinds->tenant_id)
+		kinds->found = lappend(kinds->found, kind);
+	MemoryContextSwitchTo(old);
+}
+
+void
+csm_timer_clear_all(int64 tenant_id, const char *begin, int64 case_id)
+{
+	Kinds		kinds = {.begin = begin, .tenant_id = tenant_id, .context = CurrentMemoryContext};
+	ListCell   *cell;
+
+	csm_look_all("timers", "timers_case_idx", case_id, take_kind, &kinds);
+	foreach(cell, kinds.found)
+		csm_timer_clear(tenant_id, (const char *) lfirst(cell), case_id);
 }
 
 /* csm_private.set_timer(tenant_id, kind, object_id, case_id, due_at): due_at NULL clears it. */

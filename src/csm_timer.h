@@ -15,4 +15,7 @@ extern void csm_timer_set(int64 tenant_id, const char *kind, int64 object_id,
 						  int64 case_id, TimestampTz due_at);
 extern void csm_timer_clear(int64 tenant_id, const char *kind, int64 object_id);
 
+/* All timers of a case whose kind begins so. */
+extern void csm_timer_clear_all(int64 tenant_id, const char *kinds, int64 case_id);
+
 #endif							/* CSM_TIMER_H */
