@@ -186,8 +186,12 @@ DECLARE
     i csm.interactions;
     idle_from timestamptz;
 BEGIN
-    SELECT * INTO i FROM csm.interactions x WHERE x.id = object_id AND x.tenant_id = tenant_id AND x.state <> 'closed' FOR NO KEY UPDATE;
-    IF i.id IS NULL THEN
+    SELECT * INTO i FROM csm.interactions x WHERE x.id = object_id AND x.tenant_id = tenant_id FOR NO KEY UPDATE SKIP LOCKED;
+    IF i.state = 'closed' THEN
+        RETURN;
+    ELSIF i.id IS NULL THEN
+        -- somebody has it in hand, for whom time does not wait
+        PERFORM csm_private.set_timer(tenant_id, 'interaction_idle', object_id, NULL, at + interval '1 hour');
         RETURN;
     END IF;
     idle_from := greatest(i.opened_at, i.taken_at, i.handed_over_at, i.wrapped_at,
