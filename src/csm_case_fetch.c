@@ -42,16 +42,11 @@ open_cases(void)
 	return relation;
 }
 
-/*
- * Calls take with the row while it is held; false where the snapshot holds no
- * such case.
- */
-static bool
-fetch(int64 case_id, int64 tenant_id, Snapshot snapshot, void (*take) (TupleTableSlot *slot, void *arg), void *arg)
+/* Puts the row into the slot; false where the snapshot holds no such case. */
+bool
+csm_case_find(Relation cases, int64 case_id, int64 tenant_id, Snapshot snapshot, TupleTableSlot *slot)
 {
-	Relation	cases = open_cases();
 	Relation	index = index_open(csm_primary_key(cases), AccessShareLock);
-	TupleTableSlot *slot = table_slot_create(cases, NULL);
 	IndexScanDesc scan = csm_index_beginscan(cases, index, snapshot, 2);
 	ScanKeyData key[2];
 	bool		found;
@@ -60,11 +55,22 @@ fetch(int64 case_id, int64 tenant_id, Snapshot snapshot, void (*take) (TupleTabl
 	ScanKeyInit(&key[1], 2, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(tenant_id));
 	index_rescan(scan, key, 2, NULL, 0);
 	found = index_getnext_slot(scan, ForwardScanDirection, slot);
+	index_endscan(scan);
+	index_close(index, NoLock);
+	return found;
+}
+
+/* Calls take with the row while it is held. */
+static bool
+fetch(int64 case_id, int64 tenant_id, Snapshot snapshot, void (*take) (TupleTableSlot *slot, void *arg), void *arg)
+{
+	Relation	cases = open_cases();
+	TupleTableSlot *slot = table_slot_create(cases, NULL);
+	bool		found = csm_case_find(cases, case_id, tenant_id, snapshot, slot);
+
 	if (found)
 		take(slot, arg);
-	index_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
-	index_close(index, NoLock);
 	table_close(cases, NoLock);
 	return found;
 }

@@ -2,9 +2,9 @@
  * csm_case_row.c
  *	  A row of csm.cases as C code handles it: by column, not by position.
  *
- * Where the columns stand is looked up by name and kept.  The kept answer is
- * compared with the names of every row type that comes along, so that it holds
- * after ALTER TABLE, and after DROP and CREATE EXTENSION in one session.
+ * Where the columns stand is looked up by name and kept, for one row type and
+ * until the server says that a column of any table has changed: it holds after
+ * ALTER TABLE, and after DROP and CREATE EXTENSION in one session.
  */
 #include "postgres.h"
 
@@ -12,9 +12,12 @@
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
+#include "catalog/pg_type_d.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
@@ -73,11 +76,30 @@ find_column(TupleDesc desc, CsmCaseColumn column)
 	return -1;
 }
 
+/* The row type whose columns were all found where they are kept; forgotten with any change of a column. */
+static Oid	known_type = InvalidOid;
+
+static void
+forget_columns(Datum arg, int cache, uint32 hash)
+{
+	known_type = InvalidOid;
+}
+
 static const int *
 find_columns(TupleDesc desc)
 {
+	static bool listening = false;
+
+	if (known_type == desc->tdtypeid && OidIsValid(known_type))
+		return places;
+	if (!listening)
+	{
+		CacheRegisterSyscacheCallback(ATTNUM, forget_columns, (Datum) 0);
+		listening = true;
+	}
 	for (int i = 0; i < CASE_COLUMNS; i++)
 		(void) find_column(desc, i);
+	known_type = desc->tdtypeid == RECORDOID ? InvalidOid : desc->tdtypeid;
 	return places;
 }
 
@@ -223,10 +245,16 @@ csm_case_row_keys(const CsmCaseRow *row, CsmCaseKeys *keys)
 	keys->submitted = !csm_case_row_null(row, CASE_submitted_at);
 }
 
+int
+csm_case_attnum(TupleDesc desc, CsmCaseColumn column)
+{
+	return find_column(desc, column) + 1;
+}
+
 bool
 csm_case_tuple_has(HeapTuple tuple, TupleDesc desc, CsmCaseColumn column)
 {
-	return !heap_attisnull(tuple, find_column(desc, column) + 1, desc);
+	return !heap_attisnull(tuple, csm_case_attnum(desc, column), desc);
 }
 
 static int64

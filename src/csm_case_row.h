@@ -9,6 +9,8 @@
 #include "access/tupdesc.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
 
 #include "csm.h"
 
@@ -47,6 +49,7 @@ extern int	csm_case_column_from_name(const char *name);	/* -1: unknown */
 
 extern void csm_case_row_open(CsmCaseRow *row, HeapTuple tuple, TupleDesc desc);
 extern void csm_case_row_open_argument(CsmCaseRow *row, HeapTupleHeader header);
+extern int	csm_case_attnum(TupleDesc desc, CsmCaseColumn column);
 extern bool csm_case_tuple_has(HeapTuple tuple, TupleDesc desc, CsmCaseColumn column);
 extern HeapTuple csm_case_row_form(const CsmCaseRow *row, HeapTuple like);
 extern void csm_case_slot_keys(TupleTableSlot *slot, CsmCaseKeys *keys);
@@ -61,6 +64,7 @@ extern void csm_case_row_parse(CsmCaseRow *row, CsmCaseColumn column, const char
 extern void csm_case_row_copy(CsmCaseRow *to, const CsmCaseRow *from, CsmCaseColumn column);
 
 /* csm_case_fetch.c */
+extern bool csm_case_find(Relation cases, int64 case_id, int64 tenant_id, Snapshot snapshot, TupleTableSlot *slot);
 extern bool csm_case_fetch(int64 case_id, int64 tenant_id,
 						   void (*take) (const CsmCaseRow *row, void *arg), void *arg);
 

@@ -20,16 +20,15 @@
 #include "utils/snapmgr.h"
 
 #include "csm_change.h"
-#include "csm_compat.h"
 #include "csm_insert.h"
 #include "csm_look.h"
+#include "csm_target.h"
 
 bool
 csm_change_row(const char *table, ItemPointer at, int ncolumns, const Datum *values, const bool *nulls)
 {
 	Relation	relation = table_open(csm_look_oid(table), RowExclusiveLock);
-	EState	   *estate;
-	ResultRelInfo *target;
+	CsmTarget  *target;
 	TupleTableSlot *slot;
 	TM_FailureData failure;
 	LockTupleMode mode;
@@ -41,25 +40,18 @@ csm_change_row(const char *table, ItemPointer at, int ncolumns, const Datum *val
 		table_close(relation, NoLock);
 		return false;
 	}
-	estate = CreateExecutorState();
-	target = makeNode(ResultRelInfo);
-	InitResultRelInfo(target, relation, 0, NULL, 0);
-	slot = table_slot_create(relation, NULL);
+	target = csm_target_take(relation);
+	slot = target->slot;
 	memcpy(slot->tts_values, values, ncolumns * sizeof(Datum));
 	memcpy(slot->tts_isnull, nulls, ncolumns * sizeof(bool));
 	ExecStoreVirtualTuple(slot);
 
 	done = table_tuple_update(relation, at, slot, GetCurrentCommandId(true), InvalidSnapshot, InvalidSnapshot,
 							  true, &failure, &mode, &indexes) == TM_Ok;
-	if (done && csm_any_index(indexes))
-	{
-		ExecOpenIndices(target, false);
-		list_free(csm_update_index_tuples(target, slot, estate, indexes));
-		ExecCloseIndices(target);
-	}
+	if (done)
+		csm_target_update_entries(target, indexes);
 	*at = slot->tts_tid;
-	ExecDropSingleTupleTableSlot(slot);
-	FreeExecutorState(estate);
+	csm_target_give(target);
 	table_close(relation, NoLock);
 	CommandCounterIncrement();
 	return done;

@@ -11,6 +11,7 @@
 #endif
 
 #if PG_VERSION_NUM >= 160000
+#include "access/tableam.h"
 #include "varatt.h"
 #endif
 

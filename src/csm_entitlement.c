@@ -95,7 +95,7 @@ take_candidate(HeapTuple tuple, TupleDesc desc, void *arg)
 
 PG_FUNCTION_INFO_V1(csm_fill_entitlement);
 
-/* BEFORE INSERT, where none is given. */
+/* BEFORE INSERT; concerns a case that names none. */
 Datum
 csm_fill_entitlement(PG_FUNCTION_ARGS)
 {
@@ -112,7 +112,8 @@ csm_fill_entitlement(PG_FUNCTION_ARGS)
 	char		nulls[7];
 	int64		found = 0;
 
-	if (csm_is_restoring() || csm_is_importing())
+	if (csm_case_tuple_has(data->tg_trigtuple, RelationGetDescr(data->tg_relation), CASE_entitlement_id) ||
+		csm_is_restoring() || csm_is_importing())
 		return PointerGetDatum(data->tg_trigtuple);
 	csm_case_row_open(&row, data->tg_trigtuple, RelationGetDescr(data->tg_relation));
 	csm_case_row_keys(&row, &keys);

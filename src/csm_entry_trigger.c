@@ -22,6 +22,7 @@
 #include "utils/rls.h"
 #include "utils/timestamp.h"
 
+#include "csm_case_touch.h"
 #include "csm_errors.h"
 #include "csm_family.h"
 #include "csm_lifecycle.h"
@@ -340,6 +341,7 @@ csm_entry_effects(PG_FUNCTION_ARGS)
 				   get_id(&row, "author_id"));
 	values[0] = Int64GetDatum(get_id(&row, "case_id"));
 	values[1] = Int64GetDatum(get_id(&row, "tenant_id"));
-	csm_spi_write(sql, 2, types, values, NULL, NULL, NULL);
+	if (!csm_case_touch(DatumGetInt64(values[0]), DatumGetInt64(values[1])))
+		csm_spi_write(sql, 2, types, values, NULL, NULL, NULL);
 	return PointerGetDatum(NULL);
 }

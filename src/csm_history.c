@@ -290,7 +290,10 @@ write_case_link(CsmLink *link, CsmPayload *payload, const CsmCaseRow *before, co
 	CsmCaseRow	current;
 	CsmHead		head;
 
-	csm_history_head(link->case_id, &head);
+	if (before == NULL)
+		csm_history_head_of_new(link->case_id, &head);
+	else
+		csm_history_head(link->case_id, &head);
 	if (head.seq == 0 && before != NULL)
 		begin_chain(link, payload->hides_old ? after : before, &head);
 	else if ((before == NULL ? head.seq > 0 : head.at > link->at) && read_case(link, false, &current))

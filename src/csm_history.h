@@ -72,6 +72,7 @@ typedef struct CsmHead
 } CsmHead;
 
 extern void csm_history_head(int64 case_id, CsmHead *head);
+extern void csm_history_head_of_new(int64 case_id, CsmHead *head);
 
 /* Chains the link to the head, which then is the link. */
 extern void csm_history_append(CsmLink *link, const Jsonb *payload, CsmHead *head);

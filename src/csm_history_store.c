@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "utils/builtins.h"
@@ -33,6 +34,22 @@ csm_history_head(int64 case_id, CsmHead *head)
 {
 	memset(head, 0, sizeof(*head));
 	csm_look_last("case_history", "case_history_chain_key", case_id, take_head, head);
+}
+
+/* The statement that wrote the last link. */
+static TimestampTz writing = 0;
+
+/*
+ * Of a case that the present statement inserted: nobody else can have written a
+ * link of it, so as long as the statement has written none there is none.
+ */
+void
+csm_history_head_of_new(int64 case_id, CsmHead *head)
+{
+	if (writing == GetCurrentStatementStartTimestamp())
+		csm_history_head(case_id, head);
+	else
+		memset(head, 0, sizeof(*head));
 }
 
 static int64
@@ -122,5 +139,6 @@ csm_history_append(CsmLink *link, const Jsonb *payload, CsmHead *head)
 	csm_hash_payload(salt, link->actor_name, payload, link->payload_hash);
 	csm_hash_link(link, head->hash);
 	insert_link(link, salt, payload, head->hash);
+	writing = GetCurrentStatementStartTimestamp();
 	head->seq = link->seq;
 }

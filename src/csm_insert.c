@@ -14,15 +14,13 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
-#include "executor/executor.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "csm_compat.h"
 #include "csm_insert.h"
+#include "csm_look.h"
+#include "csm_target.h"
 
 /* What somebody attached to the table wants to hear of its rows. */
 bool
@@ -43,41 +41,26 @@ csm_is_plain_table(Relation relation, int ncolumns, int16 event)
 	return true;
 }
 
-static Oid
-journal(const char *table)
-{
-	return get_relname_relid(table, get_namespace_oid("csm", false));
-}
-
 bool
 csm_insert_row(const char *table, int ncolumns, const Datum *values, const bool *nulls)
 {
-	Relation	relation = table_open(journal(table), RowExclusiveLock);
-	EState	   *estate;
-	ResultRelInfo *target;
-	TupleTableSlot *slot;
+	Relation	relation = table_open(csm_look_oid(table), RowExclusiveLock);
+	CsmTarget  *target;
 
 	if (!csm_is_plain_table(relation, ncolumns, TRIGGER_TYPE_INSERT))
 	{
 		table_close(relation, NoLock);
 		return false;
 	}
-	estate = CreateExecutorState();
-	target = makeNode(ResultRelInfo);
-	InitResultRelInfo(target, relation, 0, NULL, 0);
-	ExecOpenIndices(target, false);
-	slot = table_slot_create(relation, NULL);
-	memcpy(slot->tts_values, values, ncolumns * sizeof(Datum));
-	memcpy(slot->tts_isnull, nulls, ncolumns * sizeof(bool));
-	ExecStoreVirtualTuple(slot);
+	target = csm_target_take(relation);
+	memcpy(target->slot->tts_values, values, ncolumns * sizeof(Datum));
+	memcpy(target->slot->tts_isnull, nulls, ncolumns * sizeof(bool));
+	ExecStoreVirtualTuple(target->slot);
 
-	table_tuple_insert(relation, slot, GetCurrentCommandId(true), 0, NULL);
-	if (target->ri_NumIndices > 0)
-		list_free(csm_insert_index_tuples(target, slot, estate));
+	table_tuple_insert(relation, target->slot, GetCurrentCommandId(true), 0, NULL);
+	csm_target_insert_entries(target);
 
-	ExecDropSingleTupleTableSlot(slot);
-	ExecCloseIndices(target);
-	FreeExecutorState(estate);
+	csm_target_give(target);
 	table_close(relation, NoLock);
 	CommandCounterIncrement();
 	return true;

@@ -29,6 +29,9 @@ extern char *csm_case_label(const CsmCaseRow *row);
 extern void csm_case_open(CsmCaseRow *row, const CsmMap *map, TimestampTz now);
 extern void csm_case_import(CsmCaseRow *row, TimestampTz now);
 
+/* csm_case_trigger.c */
+extern PGDLLEXPORT Datum csm_case_guard(PG_FUNCTION_ARGS);
+
 /* csm_entry_trigger.c */
 extern bool csm_entry_was_note(int64 entry_id);
 

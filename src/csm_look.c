@@ -73,10 +73,24 @@ csm_look_oid(const char *name)
 	return oid;
 }
 
+static int
+attnum_of(Relation table, const char *column)
+{
+	TupleDesc	desc = RelationGetDescr(table);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (!TupleDescAttr(desc, i)->attisdropped && strcmp(NameStr(TupleDescAttr(desc, i)->attname), column) == 0)
+			return i + 1;
+	}
+	elog(ERROR, "csm.%s has no column \"%s\"", RelationGetRelationName(table), column);
+	return 0;
+}
+
 Datum
 csm_look_value(HeapTuple tuple, Relation table, const char *column, bool *isnull)
 {
-	return heap_getattr(tuple, get_attnum(RelationGetRelid(table), column), RelationGetDescr(table), isnull);
+	return heap_getattr(tuple, attnum_of(table, column), RelationGetDescr(table), isnull);
 }
 
 /* The first columns of the index are compared with the keys: bigint, or text where the column is. */
@@ -109,8 +123,8 @@ look(const char *table_name, const char *index_name, int nkeys, const Datum *key
 	}
 	systable_endscan_ordered(scan);
 	UnregisterSnapshot(snapshot);
-	index_close(index, AccessShareLock);
-	table_close(table, AccessShareLock);
+	index_close(index, NoLock);
+	table_close(table, NoLock);
 }
 
 void

@@ -126,6 +126,17 @@ id_of(TriggerData *data, const char *column)
 	return isnull ? 0 : DatumGetInt64(value);
 }
 
+/* Made by a person on a consumer case? */
+static bool
+is_consumers(TriggerData *data, const char *author_column)
+{
+	TupleDesc	desc = RelationGetDescr(data->tg_relation);
+	bool		isnull;
+	Datum		branch = SPI_getbinval(data->tg_trigtuple, desc, SPI_fnumber(desc, "branch"), &isnull);
+
+	return !isnull && strcmp(TextDatumGetCString(branch), "b2c") == 0 && id_of(data, author_column) != 0;
+}
+
 static TriggerData *
 after_insert(FunctionCallInfo fcinfo, const char *name)
 {
@@ -144,7 +155,7 @@ csm_case_quota(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = after_insert(fcinfo, "case_quota");
 	int64		tenant_id = id_of(data, "tenant_id");
-	int64		person = bound();
+	int64		person = is_consumers(data, "opened_by") ? bound() : 0;
 	int			limit;
 
 	if (person == 0)
@@ -161,7 +172,7 @@ csm_entry_quota(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = after_insert(fcinfo, "entry_quota");
 	int64		tenant_id = id_of(data, "tenant_id");
-	int64		person = bound();
+	int64		person = is_consumers(data, "author_id") ? bound() : 0;
 	int			limit;
 
 	if (person == 0 || csm_entry_was_note(id_of(data, "id")))

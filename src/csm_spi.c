@@ -108,19 +108,32 @@ pin_planner(void)
 /*
  * Names are looked up again when a plan is found out of date, so the path is
  * pinned at every execution.  As a setting, which triggers of a written table
- * may change for themselves.
+ * may change for themselves.  Errors restore user, path and settings with the
+ * (sub)transaction.
  */
-static int
-pin_path(void)
+static void
+become(CsmCaller *caller, Oid role, int flags)
 {
-	int			level = NewGUCNestLevel();
-
+	caller->level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	return level;
+	GetUserIdAndSecContext(&caller->user, &caller->context);
+	SetUserIdAndSecContext(role, caller->context | flags);
 }
 
-/* Errors restore user, path and settings with the (sub)transaction. */
+void
+csm_become_owner(CsmCaller *caller)
+{
+	become(caller, csm_owner_oid(false), SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+}
+
+void
+csm_become_caller(const CsmCaller *caller)
+{
+	SetUserIdAndSecContext(caller->user, caller->context);
+	AtEOXact_GUC(true, caller->level);
+}
+
 static int
 execute(const char *sql, int nargs, const Oid *argtypes, const Datum *values,
 		const char *nulls, Snapshot snapshot, bool as_caller)
@@ -148,17 +161,13 @@ static uint64
 run(const char *sql, int nargs, const Oid *argtypes, const Datum *values,
 	const char *nulls, bool latest, bool as_caller, CsmTupleFn fn, void *arg)
 {
-	Oid			saved_user;
-	int			saved_context;
-	int			level = pin_path();
+	CsmCaller	caller;
 	uint64		rows;
 
-	GetUserIdAndSecContext(&saved_user, &saved_context);
 	if (as_caller)
-		SetUserIdAndSecContext(csm_session_role(), saved_context | SECURITY_LOCAL_USERID_CHANGE);
+		become(&caller, csm_session_role(), SECURITY_LOCAL_USERID_CHANGE);
 	else
-		SetUserIdAndSecContext(csm_owner_oid(false),
-							   saved_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+		csm_become_owner(&caller);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 
@@ -171,8 +180,7 @@ run(const char *sql, int nargs, const Oid *argtypes, const Datum *values,
 		fn(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, arg);
 
 	SPI_finish();
-	SetUserIdAndSecContext(saved_user, saved_context);
-	AtEOXact_GUC(true, level);
+	csm_become_caller(&caller);
 	return rows;
 }
 
@@ -203,14 +211,10 @@ uint64
 csm_spi_write(const char *sql, int nargs, const Oid *argtypes,
 			  const Datum *values, const char *nulls, CsmTupleFn fn, void *arg)
 {
-	Oid			saved_user;
-	int			saved_context;
-	int			level = pin_path();
+	CsmCaller	caller;
 	uint64		rows;
 
-	GetUserIdAndSecContext(&saved_user, &saved_context);
-	SetUserIdAndSecContext(csm_owner_oid(false),
-						   saved_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	csm_become_owner(&caller);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 
@@ -220,7 +224,6 @@ csm_spi_write(const char *sql, int nargs, const Oid *argtypes,
 		fn(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, arg);
 
 	SPI_finish();
-	SetUserIdAndSecContext(saved_user, saved_context);
-	AtEOXact_GUC(true, level);
+	csm_become_caller(&caller);
 	return rows;
 }

@@ -38,6 +38,20 @@ extern uint64 csm_spi_write(const char *sql, int nargs, const Oid *argtypes,
 							const Datum *values, const char *nulls,
 							CsmTupleFn fn, void *arg);
 
+/*
+ * Between the two the current user is csm_owner and the search_path is pinned:
+ * for C code that writes rows by itself.
+ */
+typedef struct CsmCaller
+{
+	Oid			user;
+	int			context;
+	int			level;
+} CsmCaller;
+
+extern void csm_become_owner(CsmCaller *caller);
+extern void csm_become_caller(const CsmCaller *caller);
+
 /* Will csm_spi_query read what others committed until now? */
 extern bool csm_spi_latest(void);
 

@@ -57,8 +57,8 @@ CREATE TABLE csm.cases (
     last_response_at timestamptz,
     made_sla boolean NOT NULL DEFAULT true,
     CONSTRAINT cases_pkey PRIMARY KEY (id, tenant_id),
-    CONSTRAINT cases_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES csm.tenants (id),
     CONSTRAINT cases_type_fkey FOREIGN KEY (case_type, tenant_id) REFERENCES csm.case_types (case_type, tenant_id),
+    -- Also says that the tenant exists: whose requester it is, is a person of that tenant.
     CONSTRAINT cases_requester_fkey FOREIGN KEY (requester_id, tenant_id) REFERENCES csm.users (id, tenant_id),
     CONSTRAINT cases_opened_by_fkey FOREIGN KEY (opened_by, tenant_id) REFERENCES csm.users (id, tenant_id),
     CONSTRAINT cases_account_fkey FOREIGN KEY (account_id, tenant_id) REFERENCES csm.accounts (id, tenant_id),

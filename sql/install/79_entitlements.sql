@@ -486,7 +486,7 @@ CREATE TRIGGER cases_20_entitlement_update BEFORE UPDATE OF entitlement_id ON cs
     WHEN (NEW.entitlement_id IS NOT NULL AND NEW.entitlement_id IS DISTINCT FROM OLD.entitlement_id)
     EXECUTE FUNCTION csm_private.check_entitlement();
 CREATE TRIGGER cases_30_entitlement BEFORE INSERT ON csm.cases FOR EACH ROW
-    WHEN (NEW.entitlement_id IS NULL) EXECUTE FUNCTION csm_private.fill_entitlement();
+    EXECUTE FUNCTION csm_private.fill_entitlement();
 CREATE TRIGGER cases_70_entitlement AFTER UPDATE ON csm.cases FOR EACH ROW
     EXECUTE FUNCTION csm_private.use_entitlement();
 
