@@ -297,6 +297,29 @@ SELECT is(pg_temp.time_passes(), 'publication_clear 1, publication_expiry 1', 'B
 SELECT is(pg_temp.state('planned'), 'expired', 'B41 expired');
 SELECT is((SELECT string_agg(action || coalesce(' ' || actor_id, ''), ',' ORDER BY id) FROM csm.publication_acts WHERE publication_id = pg_temp.p('planned') AND action IN ('publish', 'expire')), 'publish,expire', 'B41 by time');
 
+-- Lists count as they are: who leaves one, or the account, reads no more with the next statement; who joins does.
+INSERT INTO p SELECT 'listed', pg_temp.does('account team', 'SELECT (csm.create_publication(''outages'', ''Listed'', ''Listed.'')).id')::bigint;
+SELECT is(pg_temp.tries(person, format('UPDATE csm.publications SET by_mail = false WHERE id = %s RETURNING 1', pg_temp.p('listed'))), outcome, 'B41 portal alone, says ' || person)
+FROM (VALUES ('account team', '1'), ('desk manager', '1'), ('proxy', NULL)) v(person, outcome);
+UPDATE csm.publications SET by_mail = false WHERE id = pg_temp.p('listed');
+SELECT is(pg_temp.does('desk manager', format('SELECT state FROM csm.address_publication(%s, lists => ARRAY[%s, %s])', pg_temp.p('listed'), pg_temp.l('some'), pg_temp.l('reps'))), 'author', 'B41 (to two lists)');
+SELECT pg_temp.does('account team', format('SELECT csm.act_on_publication(%s, ''submit'')', pg_temp.p('listed'))), pg_temp.does('b2b agent', format('SELECT csm.act_on_publication(%s, ''approve'')', pg_temp.p('listed'))),
+       pg_temp.does('account team', format('SELECT csm.act_on_publication(%s, ''publish'')', pg_temp.p('listed')));
+CREATE FUNCTION pg_temp.readers() RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(x, ', ' ORDER BY x) FROM unnest('{son,mother,globex contact,north contact,north manager}'::text[]) x WHERE pg_temp.reads(x, 'listed') = '1 1 1' $$;
+SELECT is(pg_temp.readers(), 'globex contact, north contact, son', 'B41 read by who is on them');
+DELETE FROM csm.recipients WHERE list_id = pg_temp.l('some') AND user_id = small.u('son');
+INSERT INTO csm.recipients (tenant_id, list_id, user_id) VALUES (small.tenant(), pg_temp.l('some'), small.u('mother'));
+SELECT is(pg_temp.readers(), 'globex contact, mother, north contact', 'V10 one leaves the list, another joins it');
+UPDATE csm.contacts SET login_enabled = false WHERE id = small.k('north contact at north');
+SELECT is(pg_temp.readers(), 'globex contact, mother', 'V10 one may not log in for the account any more');
+UPDATE csm.contacts SET login_enabled = true WHERE id = small.k('north contact at north');
+UPDATE csm.recipients SET account_id = small.a('north'), user_id = small.u('north manager') WHERE list_id = pg_temp.l('reps');
+SELECT is(pg_temp.readers(), 'globex contact, mother, north manager', 'V10 another contact is named');
+UPDATE csm.user_criteria SET active = false WHERE key = 'list-' || pg_temp.l('some');
+SELECT is(pg_temp.readers(), 'north manager', 'V10 the criteria of a list end');
+SELECT is((SELECT count(*) FROM csm.timers WHERE kind IN ('publication_address', 'publication_mail')), 0::bigint, 'B41 nothing is mailed of what is for the portal alone');
+
 -- Too many.
 SET session_replication_role = replica;
 INSERT INTO csm.users (tenant_id, display_name, language) SELECT small.tenant(), 'n' || n, 'xx' FROM generate_series(1, 100001) n;
