@@ -248,17 +248,9 @@ BEGIN
     RETURN to_jsonb(csm.audience_allows((argument ->> 'audience_id')::bigint, 'read'));
 END $$;
 
-CREATE FUNCTION csm_private.gets_publication(p csm.publications, event text, person csm.users) RETURNS boolean
-LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN person.enabled AND person.email ~ '^[^@[:space:][:cntrl:],;:<>()"\\[\]]+@[^@[:space:][:cntrl:],;:<>()"\\[\]]+$'
-       AND csm_private.wants_notification(person.id, person.tenant_id, event, 'email') IS NOT FALSE
-       AND csm_private.as_person(person.id, csm_private.role_of_person(person.id, person.tenant_id),
-                                 'csm_private.reads_audience(jsonb)'::regprocedure, jsonb_build_object('audience_id', p.audience_id)) = 'true';
-END $$;
-
+-- What is asked of a table is asked in one statement for the whole batch, in
+-- select lists alone: a condition might be evaluated for every person there is.
+-- Whether he reads it each person is asked by himself.
 CREATE FUNCTION csm_private.due_publication_mail(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -269,44 +261,44 @@ DECLARE
     s csm.publication_series;
     settings jsonb;
     of record;
-    person csm.users;
-    words csm.publication_texts;
-    outcome text;
-    token text;
+    mailed bigint[] := '{}'::bigint[];
+    failed bigint[] := '{}'::bigint[];
 BEGIN
     SELECT x.* INTO p FROM csm.publications x
     WHERE x.tenant_id = tenant_id
       AND x.id = (SELECT r.publication_id FROM csm.publication_recipients r WHERE r.batch = object_id AND r.tenant_id = tenant_id AND r.state = 'waiting' LIMIT 1);
-    IF p.id IS NULL OR p.state <> 'published' OR p.expires_at <= clock_timestamp() THEN
-        UPDATE csm.publication_recipients r SET state = 'withheld', settled_at = clock_timestamp()
-        WHERE r.batch = object_id AND r.tenant_id = tenant_id AND r.state = 'waiting';
-        RETURN;
-    END IF;
     SELECT x.* INTO s FROM csm.publication_series x WHERE x.id = p.series_id AND x.tenant_id = tenant_id;
     SELECT t.settings INTO settings FROM csm.tenants t WHERE t.id = tenant_id;
     FOR of IN
-        SELECT r.id, u AS person
+        SELECT r.id, u.id AS user_id, csm_private.role_of_person(u.id, u.tenant_id) AS role,
+               csm_private.wants_notification(u.id, u.tenant_id, s.event, 'email') IS NOT FALSE AS wants
         FROM csm.publication_recipients r JOIN csm.users u ON u.id = r.user_id AND u.tenant_id = r.tenant_id
         WHERE r.batch = object_id AND r.tenant_id = tenant_id AND r.state = 'waiting'
-        ORDER BY r.id FOR UPDATE OF r
+          AND p.state = 'published' AND (p.expires_at IS NULL OR p.expires_at > clock_timestamp())
+          AND u.enabled AND u.email ~ '^[^@[:space:][:cntrl:],;:<>()"\\[\]]+@[^@[:space:][:cntrl:],;:<>()"\\[\]]+$'
+        ORDER BY r.id FOR NO KEY UPDATE OF r
     LOOP
-        person := of.person;
         -- One who cannot be asked must not hold up the others.
         BEGIN
-            outcome := CASE WHEN csm_private.gets_publication(p, s.event, person) THEN 'mailed' ELSE 'withheld' END;
+            IF of.wants AND csm_private.as_person(of.user_id, of.role, 'csm_private.reads_audience(jsonb)'::regprocedure,
+                                                  jsonb_build_object('audience_id', p.audience_id)) = 'true' THEN
+                mailed := mailed || of.id;
+            END IF;
         EXCEPTION WHEN OTHERS THEN
-            outcome := 'failed';
+            failed := failed || of.id;
         END;
-        IF outcome = 'mailed' THEN
-            words := csm_private.publication_text(p, person.language);
-            token := csm_private.unsubscribe_token(person.id, tenant_id, s.event, 'email');
-            PERFORM csm_private.send_mail(tenant_id, 'publication', person.email, person.id, words.language,
-                jsonb_build_object('publication_id', p.id, 'series', s.key, 'title', csm_private.one_line(words.title), 'body', words.body,
-                                   'unsubscribe_token', token, 'list_unsubscribe', csm_private.list_unsubscribe(token, settings)),
-                coalesce(p.expires_at, at + interval '30 days'));
-        END IF;
-        UPDATE csm.publication_recipients r SET state = outcome, settled_at = clock_timestamp() WHERE r.id = of.id AND r.tenant_id = tenant_id;
     END LOOP;
+    PERFORM csm_private.send_mail(tenant_id, 'publication', k.email, k.user_id, (k.words).language,
+                jsonb_build_object('publication_id', p.id, 'series', s.key, 'title', csm_private.one_line((k.words).title), 'body', (k.words).body,
+                                   'unsubscribe_token', k.token, 'list_unsubscribe', csm_private.list_unsubscribe(k.token, settings)),
+                coalesce(p.expires_at, at + interval '30 days'))
+    FROM (SELECT u.id AS user_id, u.email, csm_private.publication_text(p, u.language) AS words,
+                 csm_private.unsubscribe_token(u.id, u.tenant_id, s.event, 'email') AS token
+          FROM csm.publication_recipients r JOIN csm.users u ON u.id = r.user_id AND u.tenant_id = r.tenant_id
+          WHERE r.id = ANY (mailed) AND r.tenant_id = tenant_id ORDER BY r.id) k;
+    UPDATE csm.publication_recipients r
+    SET state = CASE WHEN r.id = ANY (mailed) THEN 'mailed' WHEN r.id = ANY (failed) THEN 'failed' ELSE 'withheld' END, settled_at = clock_timestamp()
+    WHERE r.batch = object_id AND r.tenant_id = tenant_id AND r.state = 'waiting';
 END $$;
 
 -- What waits in the outbox is not handed out any more, whoever put it there
@@ -360,8 +352,7 @@ BEGIN
         ('csm_private.due_publication_expiry(bigint, bigint, timestamptz)', NULL, 'Handler of timers of kind publication_expiry: lets a publication expire'),
         ('csm_private.due_publication_address(bigint, bigint, timestamptz)', NULL, 'Handler of timers of kind publication_address: writes down whom a publication addresses, in batches of 200, each with a timer'),
         ('csm_private.reads_audience(jsonb)', 'csm_portal, csm_agent', 'Whether whoever runs it reads as one of the audience {"audience_id": …}. Run by csm_private.as_person()'),
-        ('csm_private.gets_publication(csm.publications, text, csm.users)', NULL, 'Whether a publication that is published is mailed to the person: he is enabled, has a plain address, did not say that he wants no mail of the event, and its audience lets him read now'),
-        ('csm_private.due_publication_mail(bigint, bigint, timestamptz)', NULL, 'Handler of timers of kind publication_mail: a mail for each person of a batch who reads the publication'),
+        ('csm_private.due_publication_mail(bigint, bigint, timestamptz)', NULL, 'Handler of timers of kind publication_mail: a mail for each person of a batch who is enabled, has a plain address, did not say that he wants none, and whom the audience of the publication lets read now'),
         ('csm_private.publication_stands(bigint, bigint)', NULL, 'Whether the publication is published still'),
         ('csm_private.due_publication_clear(bigint, bigint, timestamptz)', NULL, 'Handler of timers of kind publication_clear: takes what was not sent out of the outbox when a publication has ended; 90 days later forgets whom it addressed')
     ) AS v(name, granted, comment)
