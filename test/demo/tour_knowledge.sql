@@ -149,7 +149,7 @@ SELECT (SELECT csat FROM csm.survey_responses WHERE case_id = :asked) || ', ' ||
 INSERT INTO csm.recipient_lists (name, kind) VALUES ('Mortgages with the old servicer', 'consumers') RETURNING id AS list \gset
 INSERT INTO csm.recipients (list_id, user_id)
 SELECT DISTINCT :list, c.requester_id FROM csm.cases c LEFT JOIN csm.products p ON p.id = c.product_id
-WHERE c.branch = 'b2c' AND (c.id = :asked OR p.name = 'Mortgage' AND c.opened_at >= '2015-06-01');
+WHERE c.branch = 'b2c' AND (c.id = :asked OR p.name = 'FHA mortgage');
 \connect - demo_admin
 \set ECHO queries
 WITH c AS (INSERT INTO csm.user_criteria (key, label) VALUES ('old-servicer', 'Mortgages with the old servicer') RETURNING id)
