@@ -88,15 +88,17 @@ Datum
 csm_highlight(PG_FUNCTION_ARGS)
 {
 	Oid			config = csm_words_config(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	text	   *document = without_marks(PG_GETARG_TEXT_PP(1));
 	char	   *typed = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	int			words = Max(5, Min(PG_GETARG_INT32(3), MAX_WORDS));
 	char	   *options = psprintf("StartSel=\"%c\", StopSel=\"%c\", MaxWords=%d, MinWords=%d, ShortWord=0",
 								   BEGIN_MARK, END_MARK, words, Max(3, words / 2));
+	TSQuery		query;
 
 	if (!OidIsValid(config))
 		PG_RETURN_NULL();
+	query = csm_words_any(typed, config, VARDATA_ANY(document), (int) VARSIZE_ANY_EXHDR(document));
 	PG_RETURN_TEXT_P(as_html(DatumGetTextPP(DirectFunctionCall4(ts_headline_byid_opt, ObjectIdGetDatum(config),
-																PointerGetDatum(without_marks(PG_GETARG_TEXT_PP(1))),
-																TSQueryGetDatum(csm_words_any(typed, config)),
+																PointerGetDatum(document), TSQueryGetDatum(query),
 																CStringGetTextDatum(options)))));
 }

@@ -241,23 +241,52 @@ loose_query(TSQuery query)
 	return DatumGetTSQuery(result);
 }
 
-TSQuery
-csm_words_any(const char *words, Oid config)
+/* A query for one word that is known by its letters. */
+static Datum
+plain_word_query(const char *word)
 {
-	const QueryOperand *asked[MAX_MARKED];
+	QueryOperand item = {.type = QI_VAL, .length = strlen(word)};
+	TSQuery		query = palloc0(HDRSIZETQ + sizeof(QueryItem) + item.length + 1);
+	pg_crc32	crc;
+
+	INIT_LEGACY_CRC32(crc);
+	COMP_LEGACY_CRC32(crc, word, item.length);
+	FIN_LEGACY_CRC32(crc);
+	item.valcrc = (int32) crc;
+	SET_VARSIZE(query, HDRSIZETQ + sizeof(QueryItem) + item.length + 1);
+	query->size = 1;
+	GETQUERY(query)->qoperand = item;
+	memcpy(GETOPERAND(query), word, item.length);
+	return TSQueryGetDatum(query);
+}
+
+TSQuery
+csm_words_any(const char *words, Oid config, const char *document, int length)
+{
+	const QueryOperand *longest[MAX_MARKED];
+	char	   *asked[2 * MAX_MARKED];
+	char	   *alike[MAX_MARKED];
 	char	   *typed = pnstrdup(words, pg_mbcharcliplen(words, (int) strlen(words), MAX_QUERY));
 	char	   *folded = csm_fold_accents(typed, (int) strlen(typed));
 	Datum		result = TSQueryGetDatum(empty_query());
+	int			n = 0;
+	int			more;
 
 	drop_idle_minuses(typed);
 	for (int plain = 0; plain < (folded == NULL ? 1 : 2); plain++)
 	{
 		TSQuery		query = parse_query(config, plain ? folded : typed);
-		int			n = query->size == 0 ? 0 : longest_words(query, GETQUERY(query), asked, 0, MAX_MARKED);
+		int			found = query->size == 0 ? 0 : longest_words(query, GETQUERY(query), longest, 0, MAX_MARKED);
 
-		for (int i = 0; i < n; i++)
-			result = DirectFunctionCall2(tsquery_or, result, word_query(query, asked[i]));
+		for (int i = 0; i < found; i++)
+		{
+			asked[n++] = pnstrdup(GETOPERAND(query) + longest[i]->distance, longest[i]->length);
+			result = DirectFunctionCall2(tsquery_or, result, word_query(query, longest[i]));
+		}
 	}
+	more = csm_words_alike(config, document, length, asked, n, alike, MAX_MARKED);
+	for (int i = 0; i < more; i++)
+		result = DirectFunctionCall2(tsquery_or, result, plain_word_query(alike[i]));
 	return DatumGetTSQuery(result);
 }
 

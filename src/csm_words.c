@@ -135,6 +135,53 @@ csm_words_of(Oid config, const char *text, char weight)
 	return DirectFunctionCall2(tsvector_setweight, TSVectorGetDatum(make_tsvector(&words)), CharGetDatum(weight));
 }
 
+static bool
+is_among(const char *word, int length, char **words, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if ((int) strlen(words[i]) == length && memcmp(words[i], word, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A word is alike by its stem without accents, or by the stem of the word
+ * without accents, as in search columns; the two readings of a text go word by
+ * word.
+ */
+int
+csm_words_alike(Oid config, const char *text, int length, char **asked, int n, char **found, int most)
+{
+	char	   *folded = csm_fold_accents(text, length);
+	ParsedText	words;
+	ParsedText	plain;
+	int			other = 0;
+	int			count = 0;
+
+	if (folded == NULL)
+		return 0;
+	parse(config, text, length, &words);
+	parse(config, folded, (int) strlen(folded), &plain);
+	for (int i = 0; i < words.curwords && count < most; i++)
+	{
+		ParsedWord *word = &words.words[i];
+		ParsedWord	stem = *word;
+		bool		alike;
+
+		fold_word(&stem);
+		alike = is_among(stem.word, stem.len, asked, n);
+		while (other < plain.curwords && plain.words[other].pos.pos < word->pos.pos)
+			other++;
+		for (int j = other; !alike && j < plain.curwords && plain.words[j].pos.pos == word->pos.pos; j++)
+			alike = is_among(plain.words[j].word, plain.words[j].len, asked, n);
+		if (alike && !is_among(word->word, word->len, asked, n) && !is_among(word->word, word->len, found, count))
+			found[count++] = pnstrdup(word->word, word->len);
+	}
+	return count;
+}
+
 /* csm_private.search_vector(language, a, b, d): NULL texts have no words. */
 Datum
 csm_search_vector(PG_FUNCTION_ARGS)
