@@ -62,6 +62,9 @@
 #define MATCHES_BREADTH		10
 #define CONTAINS_BREADTH	2
 
+/* An index is asked for so many slices of time: each is a list to merge. */
+#define MAX_SLICES			200
+
 PG_FUNCTION_INFO_V1(csm_matches);
 PG_FUNCTION_INFO_V1(csm_contains);
 PG_FUNCTION_INFO_V1(csm_like_pattern);
@@ -356,68 +359,56 @@ csm_trgm_folds_as_we_do(void)
 #endif
 }
 
-/* Can an index of this table deliver the order that the query asks for? */
-static bool
-order_has_index(PlannerInfo *root, RelOptInfo *rel)
+/* What share of the rows has the words that the query asks for beside a needle; 1 where it asks for none. */
+static Selectivity
+words_beside(RelOptInfo *rel, Oid funcid)
 {
+	RegProcedure support = get_func_support(funcid);
+	Selectivity share = 1;
 	ListCell   *cell;
 
-	if (root->query_pathkeys == NIL)
-		return false;
-	foreach(cell, rel->indexlist)
+	foreach(cell, rel->baserestrictinfo)
 	{
-		IndexOptInfo *index = lfirst(cell);
+		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
+		FuncExpr   *clause = (FuncExpr *) restriction->clause;
 
-		if (index->sortopfamily != NULL &&
-			(pathkeys_contained_in(root->query_pathkeys,
-								   build_index_pathkeys(root, index, ForwardScanDirection)) ||
-			 pathkeys_contained_in(root->query_pathkeys,
-								   build_index_pathkeys(root, index, BackwardScanDirection))))
-			return true;
+		if (IsA(clause, FuncExpr) && list_length(clause->args) == 2 && exprType(linitial(clause->args)) == TSVECTOROID &&
+			get_func_support(clause->funcid) == support && restriction->norm_selec >= 0)
+			share = Min(share, restriction->norm_selec);
 	}
-	return false;
+	return share;
 }
 
-/*
- * Is the text index the way to find this share of the rows?
- *
- * The planner costs the index by a guess, because it does not look at
- * statistics for an operator that is not leakproof.  Where the guess is far too
- * low it would fetch half a table by bitmap to show the newest fifty rows, so
- * there we compare in its place: the bitmap with a scan of the table, and with
- * a walk in the order asked for that ends when there are rows enough.  Where
- * the policies admit far fewer rows than hold the words, theirs are the indexes
- * to use; "breadth" says how many entries of this one are read in the time in
- * which a row is fetched and judged.
- */
-static bool
-index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess, Selectivity share, double breadth)
+/* The condition of the query on slices of time, or NULL. */
+static FuncExpr *
+slices_asked(RelOptInfo *rel, Oid funcid)
 {
-	RelOptInfo *rel = index->rel;
-	double		pages = Max(rel->pages, 1);
-	double		row_cost = cpu_tuple_cost + rel->baserestrictcost.per_tuple;
-	double		rows = share * rel->tuples;
-	double		fetched;
-	double		bitmap_cost;
+	RegProcedure support = get_func_support(funcid);
+	ListCell   *cell;
 
-	if (csm_policy_share(root, rel) * breadth < share)
-		return false;
-	if (guess * 3 >= share)
-		return true;
-
-	fetched = Min(pages, 2 * pages * rows / (2 * pages + rows));
-	bitmap_cost = fetched * (random_page_cost -
-							 (random_page_cost - seq_page_cost) * sqrt(fetched / pages)) +
-		rows * (cpu_index_tuple_cost + row_cost);
-	if (bitmap_cost > pages * seq_page_cost + rel->tuples * row_cost)
-		return false;
-	if (root->limit_tuples > 0 && order_has_index(root, rel))
+	foreach(cell, rel->baserestrictinfo)
 	{
-		double		walked = root->limit_tuples * rel->tuples / Max(rel->rows, 1);
+		FuncExpr   *clause = (FuncExpr *) lfirst_node(RestrictInfo, cell)->clause;
 
-		return walked * (random_page_cost + row_cost) > bitmap_cost;
+		if (IsA(clause, FuncExpr) && list_length(clause->args) == 3 && get_func_support(clause->funcid) == support)
+			return clause;
 	}
-	return true;
+	return NULL;
+}
+
+/* Are words worth an index, in those slices of time that the query asks for? */
+static bool
+words_are_worth_it(SupportRequestIndexCondition *req, Oid operator, List *args, Const *value)
+{
+	Selectivity share = csm_words_selectivity(req->root, linitial(args), value, 0);
+
+	bool		common = csm_words_are_common(req->root, linitial(args), value);
+
+	if (slices_asked(req->index->rel, req->funcid) != NULL)
+		return csm_window_is_worth_it(req->root, req->index, share, MATCHES_BREADTH, common);
+	return csm_index_is_worth_it(req->root, req->index,
+								 restriction_selectivity(req->root, operator, args, InvalidOid, 0),
+								 share, MATCHES_BREADTH, common);
 }
 
 /*
@@ -438,10 +429,7 @@ matches_index_condition(SupportRequestIndexCondition *req, List *args)
 	if (!OidIsValid(operator) || get_opcode(operator) != F_TS_MATCH_VQ)
 		return NIL;
 	value = csm_expected_value(req->root, query);
-	if (value != NULL &&
-		!index_is_worth_it(req->root, req->index,
-						   restriction_selectivity(req->root, operator, args, InvalidOid, 0),
-						   csm_words_selectivity(req->root, document, value, 0), MATCHES_BREADTH))
+	if (value != NULL && !words_are_worth_it(req, operator, args, value))
 		return NIL;
 	req->lossy = false;
 	return list_make1(make_opclause(operator, BOOLOID, false,
@@ -452,7 +440,8 @@ matches_index_condition(SupportRequestIndexCondition *req, List *args)
  * haystack ~~* like_pattern(needle) for a trigram index.  Whether it is worth
  * an index is judged by the value that the needle has now; the condition holds
  * the needle itself, so that a plan kept for another value stays right.  Lossy:
- * contains() has the last word on every row.
+ * contains() has the last word on every row.  Beside words that fewer rows have
+ * these are found first.
  */
 static List *
 contains_index_condition(SupportRequestIndexCondition *req, List *args)
@@ -460,6 +449,7 @@ contains_index_condition(SupportRequestIndexCondition *req, List *args)
 	Node	   *haystack = linitial(args);
 	Node	   *needle = lsecond(args);
 	Const	   *value;
+	Selectivity share;
 	Expr	   *pattern;
 
 	if (req->indexarg != 0 || !is_pseudo_constant_for_index(req->root, needle, req->index))
@@ -467,11 +457,13 @@ contains_index_condition(SupportRequestIndexCondition *req, List *args)
 	if (get_opfamily_member(req->opfamily, TEXTOID, TEXTOID, TRGM_ILIKE_STRATEGY) != OID_TEXT_ICLIKE_OP)
 		return NIL;
 	value = csm_expected_value(req->root, needle);
-	if (value == NULL || !csm_trgm_folds_as_we_do() || !has_trigram(DatumGetTextPP(value->constvalue)))
+	if (value == NULL || !csm_trgm_folds_as_we_do() || !has_trigram(DatumGetTextPP(value->constvalue)) ||
+		(slices_asked(req->index->rel, req->funcid) != NULL && words_beside(req->index->rel, req->funcid) < 1))
 		return NIL;
-	if (!index_is_worth_it(req->root, req->index,
-						   csm_guessed_selectivity(req->root, haystack, value, 0),
-						   csm_contains_selectivity(req->root, req->funcid, haystack, value, 0), CONTAINS_BREADTH))
+	share = csm_contains_selectivity(req->root, req->funcid, haystack, value, 0);
+	if (share > 2 * words_beside(req->index->rel, req->funcid) ||
+		!csm_index_is_worth_it(req->root, req->index, csm_guessed_selectivity(req->root, haystack, value, 0), share,
+							   CONTAINS_BREADTH, true))
 		return NIL;
 	pattern = pattern_expression((Expr *) needle);
 	if (pattern == NULL)
@@ -483,6 +475,51 @@ contains_index_condition(SupportRequestIndexCondition *req, List *args)
 	return list_make1(make_opclause(OID_TEXT_ICLIKE_OP, BOOLOID, false,
 									(Expr *) haystack, pattern,
 									InvalidOid, DEFAULT_COLLATION_OID));
+}
+
+/*
+ * slices && {first, ..., last}, beside words that are worth the same index:
+ * alone it would fetch every row of the window.  The ends are known in the plan,
+ * which is one of these values and no others.
+ */
+static List *
+slices_index_condition(SupportRequestIndexCondition *req, List *args)
+{
+	Const	   *first = lsecond(args);
+	Const	   *last = lthird(args);
+	Datum		slices[MAX_SLICES];
+	int64		n;
+	ListCell   *cell;
+
+	if (req->indexarg != 0 || !IsA(first, Const) || !IsA(last, Const) || first->constisnull || last->constisnull ||
+		!op_in_opfamily(OID_ARRAY_OVERLAP_OP, req->opfamily))
+		return NIL;
+	n = DatumGetInt64(last->constvalue) - DatumGetInt64(first->constvalue) + 1;
+	if (n < 1 || n > MAX_SLICES)
+		return NIL;
+	foreach(cell, req->index->rel->baserestrictinfo)
+	{
+		FuncExpr   *words = (FuncExpr *) lfirst_node(RestrictInfo, cell)->clause;
+		Const	   *value;
+
+		if (!IsA(words, FuncExpr) || list_length(words->args) != 2 || exprType(linitial(words->args)) != TSVECTOROID ||
+			get_func_support(words->funcid) != get_func_support(req->funcid) ||
+			(value = csm_expected_value(req->root, lsecond(words->args))) == NULL ||
+			!csm_window_is_worth_it(req->root, req->index,
+									csm_words_selectivity(req->root, linitial(words->args), value, 0), MATCHES_BREADTH,
+									csm_words_are_common(req->root, linitial(words->args), value)))
+			continue;
+		for (int i = 0; i < n; i++)
+			slices[i] = Int64GetDatum(DatumGetInt64(first->constvalue) + i);
+		req->lossy = true;
+		return list_make1(make_opclause(OID_ARRAY_OVERLAP_OP, BOOLOID, false, linitial(args),
+										(Expr *) makeConst(INT8ARRAYOID, -1, InvalidOid, -1,
+														   PointerGetDatum(construct_array(slices, (int) n, INT8OID, sizeof(int64),
+																						   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)),
+														   false, false),
+										InvalidOid, InvalidOid));
+	}
+	return NIL;
 }
 
 /* What the operator says: where we know no better. */
@@ -499,7 +536,10 @@ text_selectivity(SupportRequestSelectivity *req)
 {
 	Const	   *needle;
 
-	if (exprType(linitial(req->args)) == TSVECTOROID)
+	/* Slices say again what a range of the time has said. */
+	if (list_length(req->args) == 3)
+		req->selectivity = 1;
+	else if (exprType(linitial(req->args)) == TSVECTOROID)
 	{
 		needle = req->is_join ? NULL : csm_expected_value(req->root, lsecond(req->args));
 		req->selectivity = needle == NULL
@@ -513,7 +553,7 @@ text_selectivity(SupportRequestSelectivity *req)
 		req->selectivity = operator_selectivity(req, OID_TEXT_ICLIKE_OP, DEFAULT_COLLATION_OID);
 }
 
-/* Planner support of both functions. */
+/* Planner support of matches(), contains() and in_slices(). */
 Datum
 csm_text_support(PG_FUNCTION_ARGS)
 {
@@ -524,18 +564,19 @@ csm_text_support(PG_FUNCTION_ARGS)
 	{
 		SupportRequestIndexCondition *req = (SupportRequestIndexCondition *) request;
 
-		if (is_funcclause(req->node) && list_length(((FuncExpr *) req->node)->args) == 2)
+		if (is_funcclause(req->node))
 		{
 			List	   *args = ((FuncExpr *) req->node)->args;
 
-			if (exprType(linitial(args)) == TSVECTOROID)
+			if (list_length(args) == 3)
+				answer = (Node *) slices_index_condition(req, args);
+			else if (exprType(linitial(args)) == TSVECTOROID)
 				answer = (Node *) matches_index_condition(req, args);
 			else if (exprType(linitial(args)) == TEXTOID)
 				answer = (Node *) contains_index_condition(req, args);
 		}
 	}
-	else if (IsA(request, SupportRequestSelectivity) &&
-			 list_length(((SupportRequestSelectivity *) request)->args) == 2)
+	else if (IsA(request, SupportRequestSelectivity))
 	{
 		text_selectivity((SupportRequestSelectivity *) request);
 		answer = request;

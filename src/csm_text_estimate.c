@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "catalog/pg_collation.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_statistic.h"
@@ -16,14 +18,22 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
 #include "optimizer/plancat.h"
 #include "tsearch/ts_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 
+#include "csm.h"
+#include "csm_plan.h"
 #include "csm_text.h"
+
+/* Microseconds, measured: a row fetched through a bitmap, and one of a walk in order. */
+#define WINDOW_FETCH	2.0
+#define WINDOW_WALK		0.5
 
 /* The value that the planner knows or expects an expression to have, or NULL. */
 Const *
@@ -101,6 +111,7 @@ typedef struct CommonWords
 {
 	AttStatsSlot slot;
 	double		least;			/* frequency of the rarest one listed */
+	bool		guess;			/* of the others too? */
 } CommonWords;
 
 /* A word that is not listed is rarer than those that are. */
@@ -122,7 +133,7 @@ word_share(const CommonWords *words, const char *word, int length, bool prefix)
 		if (!prefix)
 			break;
 	}
-	if (share == 0)
+	if (share == 0 && words->guess)
 		share = prefix ? words->least : words->least / 2;
 	return Min(share, 1.0);
 }
@@ -145,14 +156,14 @@ query_share(const CommonWords *words, const QueryItem *item, const char *operand
 	return item->qoperator.oper == OP_OR ? left + right - left * right : left * right;
 }
 
-/* Share of rows whose tsvector matches; without statistics a small one. */
-Selectivity
-csm_words_selectivity(PlannerInfo *root, Node *document, Const *query, int varRelid)
+/* The share by the statistics of the column; "otherwise" where there are none. */
+static Selectivity
+share_of_words(PlannerInfo *root, Node *document, const Const *query, int varRelid, bool guess, Selectivity otherwise)
 {
 	TSQuery		words_asked = DatumGetTSQuery(query->constvalue);
 	VariableStatData column;
-	CommonWords words;
-	Selectivity result = 0.005;
+	CommonWords words = {.guess = guess};
+	Selectivity result = otherwise;
 
 	if (words_asked->size == 0)
 		return 0;
@@ -173,4 +184,114 @@ csm_words_selectivity(PlannerInfo *root, Node *document, Const *query, int varRe
 	ReleaseVariableStats(column);
 	CLAMP_PROBABILITY(result);
 	return result;
+}
+
+/* Share of rows whose tsvector matches; without statistics a small one. */
+Selectivity
+csm_words_selectivity(PlannerInfo *root, Node *document, const Const *query, int varRelid)
+{
+	return share_of_words(root, document, query, varRelid, true, 0.005);
+}
+
+/*
+ * Are there rows with these words, as far as the statistics say?  A word that
+ * they do not list may be in no row at all, and a walk that waits for it reads
+ * all of the table.
+ */
+bool
+csm_words_are_common(PlannerInfo *root, Node *document, const Const *query)
+{
+	return share_of_words(root, document, query, 0, false, 1) > 0;
+}
+
+/* --- is an index the way? --- */
+
+/* Can an index of this table deliver the order that the query asks for? */
+static bool
+order_has_index(PlannerInfo *root, RelOptInfo *rel)
+{
+	ListCell   *cell;
+
+	if (root->query_pathkeys == NIL)
+		return false;
+	foreach(cell, rel->indexlist)
+	{
+		IndexOptInfo *index = lfirst(cell);
+
+		if (index->sortopfamily != NULL &&
+			(pathkeys_contained_in(root->query_pathkeys,
+								   build_index_pathkeys(root, index, ForwardScanDirection)) ||
+			 pathkeys_contained_in(root->query_pathkeys,
+								   build_index_pathkeys(root, index, BackwardScanDirection))))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is the text index the way to find this share of the rows?
+ *
+ * The planner costs the index by a guess, because it does not look at
+ * statistics for an operator that is not leakproof.  Where the guess is far too
+ * low it would fetch half a table by bitmap to show the newest fifty rows, so
+ * there we compare in its place: the bitmap with a scan of the table, and with
+ * a walk in the order asked for that ends when there are rows enough.  Where
+ * the policies admit far fewer rows than hold the words, theirs are the indexes
+ * to use; "breadth" says how many entries of this one are read in the time in
+ * which a row is fetched and judged.  A walk ends only where what is looked for
+ * is known to be "common".
+ */
+bool
+csm_index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess, Selectivity share, double breadth,
+					  bool common)
+{
+	RelOptInfo *rel = index->rel;
+	double		pages = Max(rel->pages, 1);
+	double		row_cost = cpu_tuple_cost + rel->baserestrictcost.per_tuple;
+	double		rows = share * rel->tuples;
+	double		fetched;
+	double		bitmap_cost;
+
+	if (csm_policy_share(root, rel) * breadth < share)
+		return false;
+	if (guess * 3 >= share)
+		return true;
+
+	fetched = Min(pages, 2 * pages * rows / (2 * pages + rows));
+	bitmap_cost = fetched * (random_page_cost -
+							 (random_page_cost - seq_page_cost) * sqrt(fetched / pages)) +
+		rows * (cpu_index_tuple_cost + row_cost);
+	if (bitmap_cost > pages * seq_page_cost + rel->tuples * row_cost)
+		return false;
+	if (common && root->limit_tuples > 0 && order_has_index(root, rel))
+	{
+		double		walked = root->limit_tuples * rel->tuples / Max(rel->rows, 1);
+
+		return walked * (random_page_cost + row_cost) > bitmap_cost;
+	}
+	return true;
+}
+
+/*
+ * The same for words within a window of time, whose rows the index finds alone:
+ * the bitmap is compared with a walk of the window that ends when there are rows
+ * enough.
+ */
+bool
+csm_window_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity share, double breadth, bool common)
+{
+	RelOptInfo *rel = index->rel;
+	double		policies = csm_policy_share(root, rel);
+	double		hits = Max(rel->rows, 1);
+	double		rows;
+	double		walked;
+
+	if (policies * breadth < share)
+		return false;
+	/* Rows of the window, and those of them that hold the words. */
+	walked = hits / Max(share * policies, 1e-9);
+	rows = walked * share;
+	if (common && root->limit_tuples > 0 && root->limit_tuples < hits && order_has_index(root, rel))
+		walked *= root->limit_tuples / hits;
+	return rows * WINDOW_FETCH < walked * WINDOW_WALK;
 }

@@ -6,7 +6,7 @@ AS 'MODULE_PATHNAME', 'csm_text_support' LANGUAGE c STRICT;
 ALTER FUNCTION csm_private.text_support(internal) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm_private.text_support(internal) FROM PUBLIC;
 COMMENT ON FUNCTION csm_private.text_support(internal) IS
-'Planner support of csm.matches and csm.contains: index condition, selectivity';
+'Planner support of csm.matches, csm.contains and csm.in_slices: index condition, selectivity';
 
 -- Evaluated in index conditions, with the rights of whoever searches.
 CREATE FUNCTION csm_private.like_pattern(needle text) RETURNS text
@@ -34,6 +34,49 @@ REVOKE ALL ON FUNCTION csm.contains(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION csm.contains(text, text) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
 COMMENT ON FUNCTION csm.contains(text, text) IS
 'Whether needle stands literally in haystack, case folded as the database''s collation does; no wildcards, an empty needle is everywhere, NULL if either is NULL. Uses a pg_trgm index when the needle is known and has three letters or digits in a row';
+
+-- Time beside words, so that the newest rows are found without all of them
+-- (src/csm_slice.c).
+CREATE OR REPLACE FUNCTION csm.time_slice(at timestamptz) RETURNS bigint
+AS 'MODULE_PATHNAME', 'csm_time_slice' LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 1;
+ALTER FUNCTION csm.time_slice(timestamptz) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm.time_slice(timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm.time_slice(timestamptz) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm.time_slice(timestamptz) IS
+'Number of the slice of time, seven days, that a time lies in; slice 0 begins with the year 2000 (UTC). NULL for NULL';
+
+CREATE OR REPLACE FUNCTION csm.time_slices(at timestamptz, public boolean) RETURNS bigint[]
+AS 'MODULE_PATHNAME', 'csm_time_slices' LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 1;
+ALTER FUNCTION csm.time_slices(timestamptz, boolean) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm.time_slices(timestamptz, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm.time_slices(timestamptz, boolean) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm.time_slices(timestamptz, boolean) IS
+'The slice of a time; for what is public also the same slice of those that hold nothing else, 4294967296 more, and slice 8589934592 that holds all of it. NULL if either is NULL';
+
+CREATE OR REPLACE FUNCTION csm.slice_start(slice bigint) RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'csm_slice_start' LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 1;
+ALTER FUNCTION csm.slice_start(bigint) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm.slice_start(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm.slice_start(bigint) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm.slice_start(bigint) IS
+'When a slice of time begins; infinite where no time lies; NULL for NULL';
+
+CREATE OR REPLACE FUNCTION csm.in_slices(slices bigint[], first bigint, last bigint) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_in_slices' LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 12
+SUPPORT csm_private.text_support;
+ALTER FUNCTION csm.in_slices(bigint[], bigint, bigint) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm.in_slices(bigint[], bigint, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm.in_slices(bigint[], bigint, bigint) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm.in_slices(bigint[], bigint, bigint) IS
+'Whether one of the slices is first to last. Beside csm.matches() it lets an index USING gin (search, (ARRAY[csm.time_slice(made_at)])) find the words of these slices alone; put the range of made_at into the query too, of which the order can make use. NULL if any argument is NULL';
+
+CREATE OR REPLACE FUNCTION csm.next_slices(found bigint, wanted bigint, seen bigint) RETURNS bigint
+AS 'MODULE_PATHNAME', 'csm_next_slices' LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 1;
+ALTER FUNCTION csm.next_slices(bigint, bigint, bigint) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm.next_slices(bigint, bigint, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION csm.next_slices(bigint, bigint, bigint) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
+COMMENT ON FUNCTION csm.next_slices(bigint, bigint, bigint) IS
+'Of how many slices a search for the newest rows looks through next, that found so many of those wanted in the slices it has seen; NULL where all that is left is looked through at once';
 
 -- The one way in which search columns are filled (src/csm_words.c).
 CREATE OR REPLACE FUNCTION csm_private.search_vector(language text, a text, b text DEFAULT NULL, d text DEFAULT NULL) RETURNS tsvector

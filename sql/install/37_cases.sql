@@ -98,7 +98,7 @@ CREATE INDEX cases_opened_by_idx ON csm.cases (opened_by);
 CREATE INDEX cases_party_idx ON csm.cases USING gin (party_keys) WITH (fastupdate = off) WHERE party_keys IS NOT NULL;
 CREATE INDEX cases_parent_idx ON csm.cases (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX cases_assigned_to_idx ON csm.cases (assigned_to) WHERE assigned_to IS NOT NULL;
-CREATE INDEX cases_search_idx ON csm.cases USING gin (search);
+CREATE INDEX cases_search_idx ON csm.cases USING gin (search, (ARRAY[csm.time_slice(opened_at)]));
 CREATE INDEX cases_major_idx ON csm.cases (tenant_id, opened_at) WHERE major_state = 'accepted';
 DO $$
 BEGIN

@@ -99,7 +99,7 @@ CREATE INDEX articles_base_idx ON csm.articles (base_id, published_at DESC, id D
 CREATE INDEX articles_category_idx ON csm.articles (category_id) WHERE category_id IS NOT NULL;
 CREATE INDEX articles_product_idx ON csm.articles (product_id) WHERE product_id IS NOT NULL;
 CREATE UNIQUE INDEX articles_language_idx ON csm.articles (coalesce(translation_of, id), lower(language), tenant_id) WHERE state <> 'retired';
-CREATE INDEX articles_search_idx ON csm.articles USING gin (search);
+CREATE INDEX articles_search_idx ON csm.articles USING gin (search, csm.time_slices(published_at, is_public));
 DO $$
 BEGIN
     EXECUTE format('CREATE INDEX articles_title_trgm_idx ON csm.articles USING gin (title %s.gin_trgm_ops)',

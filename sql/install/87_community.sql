@@ -71,7 +71,7 @@ CREATE INDEX questions_author_idx ON csm.questions (author_id);
 CREATE INDEX questions_held_idx ON csm.questions (audience_id) WHERE state = 'held';
 CREATE INDEX questions_public_idx ON csm.questions (tenant_id, created_at DESC) WHERE is_public;
 CREATE INDEX questions_newest_idx ON csm.questions (tenant_id, created_at DESC, id DESC);
-CREATE INDEX questions_search_idx ON csm.questions USING gin (search);
+CREATE INDEX questions_search_idx ON csm.questions USING gin (search, csm.time_slices(created_at, is_public));
 DO $$
 BEGIN
     EXECUTE format('CREATE INDEX questions_title_trgm_idx ON csm.questions USING gin (title %s.gin_trgm_ops)',
@@ -262,7 +262,7 @@ GRANT INSERT (parent_id, key, title, description, inherits, is_public, hold_post
 -- Visitors see who wrote as a name, not as a number.
 GRANT SELECT (id, tenant_id, parent_id, key, title, description, active) ON csm.forums TO csm_guest;
 GRANT SELECT (id, tenant_id, forum_id, created_at, activity_at, edited_at, score, answer_count, locked, answered, by_staff,
-              author_name, language, title, body, search) ON csm.questions TO csm_guest;
+              author_name, language, title, body, search, is_public) ON csm.questions TO csm_guest;
 GRANT SELECT (id, tenant_id, question_id, created_at, edited_at, score, accepted, by_staff, author_name, body) ON csm.answers TO csm_guest;
 GRANT SELECT (id, tenant_id, question_id, answer_id, created_at, edited_at, by_staff, author_name, body) ON csm.post_comments TO csm_guest;
 GRANT SELECT ON csm.votes TO csm_portal, csm_agent, csm_admin;

@@ -225,6 +225,10 @@ COMMENT ON FUNCTION csm_private.search_way(text, text) IS
 -- They name nothing of csm_private, because they run with the rights of whoever
 -- searches. Plans are made for the very words, which decide whether an index is
 -- worth it.
+--
+-- The newest rows with words are looked for in windows of time: two weeks, as
+-- many as it may take, all that is left (for visitors, of what is public, which
+-- is a slice of its own). They decide how much is read, never what is found.
 
 CREATE FUNCTION csm_private.search_cases(kinds text[], strict tsquery, loose tsquery, typed text, filters jsonb, as_of timestamptz)
 RETURNS TABLE (kind text, id bigint, number text, title text, score numeric, found_by text, at timestamptz)
@@ -245,6 +249,12 @@ DECLARE
     before CONSTANT timestamptz := least((filters ->> 'until')::timestamptz, as_of);
     exact bigint;
     way CONSTANT integer := (filters ->> 'ways')::integer & 3;
+    newest timestamptz;
+    high timestamptz;
+    low timestamptz;
+    first bigint;
+    width bigint;
+    more bigint;
     q tsquery;
     n bigint := 0;
 BEGIN
@@ -263,24 +273,36 @@ BEGIN
         RETURN QUERY SELECT 'case', c.id, c.number, c.subject, 2::numeric, 'number', c.opened_at FROM csm.cases c WHERE c.id = exact;
     END IF;
 
+    newest := (SELECT c.opened_at FROM csm.cases c WHERE c.opened_at BETWEEN since AND before ORDER BY c.opened_at DESC, c.id DESC LIMIT 1);
     FOREACH q IN ARRAY ARRAY[strict, loose] LOOP
         CONTINUE WHEN numnode(q) = 0
             OR CASE way WHEN 0 THEN q <> strict OR n > 0 WHEN 1 THEN q = strict WHEN 2 THEN true ELSE q = loose AND (n > 0 OR exact IS NOT NULL) END;
-        RETURN QUERY
-        SELECT 'case', c.id, c.number, c.subject,
-               round((csm.search_score(c.search, strict) * CASE WHEN q = strict THEN 0.9 ELSE 0.5 END
-                      + 0.1 * exp(- extract(epoch FROM as_of - c.opened_at) / 31536000.0)::float8)::numeric, 6),
-               CASE WHEN q = strict THEN 'words' ELSE 'some words' END, c.opened_at
-        FROM (SELECT c.id, c.number, c.subject, c.search, c.opened_at FROM csm.cases c
-              WHERE csm.matches(c.search, q)
-                AND c.opened_at BETWEEN since AND before
-                AND (classes IS NULL OR c.state_class = ANY (classes)) AND (states IS NULL OR c.state = ANY (states))
-                AND (types IS NULL OR c.case_type = ANY (types)) AND (priorities IS NULL OR c.priority = ANY (priorities))
-                AND (accounts IS NULL OR c.account_id = ANY (accounts)) AND (products IS NULL OR c.product_id = ANY (products))
-                AND (languages IS NULL OR c.language = ANY (languages))
-              ORDER BY c.opened_at DESC, c.id DESC LIMIT 500) c
-        WHERE c.id IS DISTINCT FROM exact;
-        GET DIAGNOSTICS n = ROW_COUNT;
+        high := newest;
+        width := CASE WHEN isfinite(newest) THEN 2 END;
+        WHILE n < 500 AND high >= since LOOP
+            first := csm.time_slice(high) - width + 1;
+            low := greatest(since, csm.slice_start(first), '-infinity');
+            RETURN QUERY
+            SELECT 'case', c.id, c.number, c.subject,
+                   round((csm.search_score(c.search, strict) * CASE WHEN q = strict THEN 0.9 ELSE 0.5 END
+                          + 0.1 * exp(- extract(epoch FROM as_of - c.opened_at) / 31536000.0)::float8)::numeric, 6),
+                   CASE WHEN q = strict THEN 'words' ELSE 'some words' END, c.opened_at
+            FROM (SELECT c.id, c.number, c.subject, c.search, c.opened_at FROM csm.cases c
+                  WHERE csm.matches(c.search, q)
+                    AND c.opened_at BETWEEN low AND high
+                    AND (first IS NULL OR csm.in_slices(ARRAY[csm.time_slice(c.opened_at)], first, csm.time_slice(high)))
+                    AND c.id IS DISTINCT FROM exact
+                    AND (classes IS NULL OR c.state_class = ANY (classes)) AND (states IS NULL OR c.state = ANY (states))
+                    AND (types IS NULL OR c.case_type = ANY (types)) AND (priorities IS NULL OR c.priority = ANY (priorities))
+                    AND (accounts IS NULL OR c.account_id = ANY (accounts)) AND (products IS NULL OR c.product_id = ANY (products))
+                    AND (languages IS NULL OR c.language = ANY (languages))
+                  ORDER BY c.opened_at DESC, c.id DESC LIMIT 500 - n) c;
+            GET DIAGNOSTICS more = ROW_COUNT;
+            n := n + more;
+            EXIT WHEN first IS NULL;
+            width := csm.next_slices(n, 500, csm.time_slice(newest) - first + 1);
+            high := low - interval '1 microsecond';
+        END LOOP;
     END LOOP;
 
     -- Subjects of the newest cases: an index on trigrams of all of them would
@@ -318,6 +340,15 @@ DECLARE
     before CONSTANT timestamptz := coalesce((filters ->> 'until')::timestamptz, 'infinity');
     exact bigint;
     way CONSTANT integer := (filters ->> 'ways')::integer >> 2 & 3;
+    visitor CONSTANT boolean := csm.current_user_id() IS NULL AND row_security_active('csm.articles');
+    first_slice bigint;
+    last_slice bigint;
+    newest timestamptz;
+    high timestamptz;
+    low timestamptz;
+    first bigint;
+    width bigint;
+    more bigint;
     q tsquery;
     n bigint := 0;
 BEGIN
@@ -334,21 +365,37 @@ BEGIN
         RETURN QUERY SELECT 'article', a.id, a.number, a.title, 2::numeric, 'number', a.published_at FROM csm.articles a WHERE a.id = exact;
     END IF;
 
+    newest := (SELECT a.published_at FROM csm.articles a WHERE a.state = 'published' AND a.published_at BETWEEN since AND before
+               ORDER BY a.published_at DESC, a.id DESC LIMIT 1);
     FOREACH q IN ARRAY ARRAY[strict, loose] LOOP
         CONTINUE WHEN numnode(q) = 0
             OR CASE way WHEN 0 THEN q <> strict OR n > 0 WHEN 1 THEN q = strict WHEN 2 THEN true ELSE q = loose AND (n > 0 OR exact IS NOT NULL) END;
-        RETURN QUERY
-        SELECT 'article', a.id, a.number, a.title,
-               round((csm.search_score(a.search, strict) * CASE WHEN q = strict THEN 1 ELSE 0.5 END)::numeric, 6),
-               CASE WHEN q = strict THEN 'words' ELSE 'some words' END, a.published_at
-        FROM (SELECT a.id, a.number, a.title, a.search, a.published_at FROM csm.articles a
-              WHERE csm.matches(a.search, q)
-                AND a.state = 'published' AND a.published_at BETWEEN since AND before
-                AND (languages IS NULL OR a.language = ANY (languages)) AND (bases IS NULL OR a.base_id = ANY (bases))
-                AND (categories IS NULL OR a.category_id = ANY (categories)) AND (products IS NULL OR a.product_id = ANY (products))
-              ORDER BY a.published_at DESC, a.id DESC LIMIT 500) a
-        WHERE a.id IS DISTINCT FROM exact;
-        GET DIAGNOSTICS n = ROW_COUNT;
+        high := newest;
+        width := CASE WHEN isfinite(newest) THEN 2 END;
+        WHILE n < 500 AND high >= since LOOP
+            first := csm.time_slice(high) - width + 1;
+            first_slice := CASE WHEN visitor THEN coalesce(first + 4294967296, 8589934592) ELSE first END;
+            last_slice := first_slice + coalesce(width - 1, 0);
+            low := greatest(since, csm.slice_start(first), '-infinity');
+            RETURN QUERY
+            SELECT 'article', a.id, a.number, a.title,
+                   round((csm.search_score(a.search, strict) * CASE WHEN q = strict THEN 1 ELSE 0.5 END)::numeric, 6),
+                   CASE WHEN q = strict THEN 'words' ELSE 'some words' END, a.published_at
+            FROM (SELECT a.id, a.number, a.title, a.search, a.published_at FROM csm.articles a
+                  WHERE csm.matches(a.search, q)
+                    AND a.state = 'published' AND a.published_at BETWEEN low AND high
+                    AND (first_slice IS NULL OR csm.in_slices(csm.time_slices(a.published_at, a.is_public), first_slice, last_slice))
+                    AND a.id IS DISTINCT FROM exact
+                    AND (languages IS NULL OR a.language = ANY (languages)) AND (bases IS NULL OR a.base_id = ANY (bases))
+                    AND (categories IS NULL OR a.category_id = ANY (categories)) AND (products IS NULL OR a.product_id = ANY (products))
+                  ORDER BY a.published_at DESC, a.id DESC LIMIT 500 - n) a;
+            GET DIAGNOSTICS more = ROW_COUNT;
+            n := n + more;
+            EXIT WHEN first IS NULL;
+            width := csm.next_slices(n, 500, csm.time_slice(newest) - first + 1);
+            width := CASE WHEN NOT visitor OR width <= 20 THEN width END;
+            high := low - interval '1 microsecond';
+        END LOOP;
     END LOOP;
 
     IF coalesce(way = 2, n = 0 AND exact IS NULL) AND length(typed) BETWEEN 4 AND 100 THEN
@@ -380,27 +427,52 @@ DECLARE
     since CONSTANT timestamptz := coalesce((filters ->> 'since')::timestamptz, '-infinity');
     before CONSTANT timestamptz := least((filters ->> 'until')::timestamptz, as_of);
     way CONSTANT integer := (filters ->> 'ways')::integer >> 4 & 3;
+    visitor CONSTANT boolean := csm.current_user_id() IS NULL AND row_security_active('csm.questions');
+    first_slice bigint;
+    last_slice bigint;
+    newest timestamptz;
+    high timestamptz;
+    low timestamptz;
+    first bigint;
+    width bigint;
+    more bigint;
     q tsquery;
     n bigint := 0;
 BEGIN
     IF NOT 'question' = ANY (kinds) THEN
         RETURN;
     END IF;
+    newest := (SELECT t.created_at FROM csm.questions t WHERE t.created_at BETWEEN since AND before
+               ORDER BY t.created_at DESC, t.id DESC LIMIT 1);
     FOREACH q IN ARRAY ARRAY[strict, loose] LOOP
         CONTINUE WHEN numnode(q) = 0
             OR CASE way WHEN 0 THEN q <> strict OR n > 0 WHEN 1 THEN q = strict WHEN 2 THEN true ELSE q = loose AND n > 0 END;
-        RETURN QUERY
-        SELECT 'question', t.id, NULL::text, t.title,
-               round((csm.search_score(t.search, strict) * CASE WHEN q = strict THEN 0.8 ELSE 0.4 END
-                      + 0.1 * exp(- extract(epoch FROM as_of - t.created_at) / 31536000.0)::float8)::numeric, 6),
-               CASE WHEN q = strict THEN 'words' ELSE 'some words' END, t.created_at
-        FROM (SELECT t.id, t.title, t.search, t.created_at FROM csm.questions t
-              WHERE csm.matches(t.search, q)
-                AND t.created_at BETWEEN since AND before
-                AND (languages IS NULL OR t.language = ANY (languages)) AND (forums IS NULL OR t.forum_id = ANY (forums))
-                AND (answers IS NULL OR t.answered = ANY (answers))
-              ORDER BY t.created_at DESC, t.id DESC LIMIT 500) t;
-        GET DIAGNOSTICS n = ROW_COUNT;
+        high := newest;
+        width := CASE WHEN isfinite(newest) THEN 2 END;
+        WHILE n < 500 AND high >= since LOOP
+            first := csm.time_slice(high) - width + 1;
+            first_slice := CASE WHEN visitor THEN coalesce(first + 4294967296, 8589934592) ELSE first END;
+            last_slice := first_slice + coalesce(width - 1, 0);
+            low := greatest(since, csm.slice_start(first), '-infinity');
+            RETURN QUERY
+            SELECT 'question', t.id, NULL::text, t.title,
+                   round((csm.search_score(t.search, strict) * CASE WHEN q = strict THEN 0.8 ELSE 0.4 END
+                          + 0.1 * exp(- extract(epoch FROM as_of - t.created_at) / 31536000.0)::float8)::numeric, 6),
+                   CASE WHEN q = strict THEN 'words' ELSE 'some words' END, t.created_at
+            FROM (SELECT t.id, t.title, t.search, t.created_at FROM csm.questions t
+                  WHERE csm.matches(t.search, q)
+                    AND t.created_at BETWEEN low AND high
+                    AND (first_slice IS NULL OR csm.in_slices(csm.time_slices(t.created_at, t.is_public), first_slice, last_slice))
+                    AND (languages IS NULL OR t.language = ANY (languages)) AND (forums IS NULL OR t.forum_id = ANY (forums))
+                    AND (answers IS NULL OR t.answered = ANY (answers))
+                  ORDER BY t.created_at DESC, t.id DESC LIMIT 500 - n) t;
+            GET DIAGNOSTICS more = ROW_COUNT;
+            n := n + more;
+            EXIT WHEN first IS NULL;
+            width := csm.next_slices(n, 500, csm.time_slice(newest) - first + 1);
+            width := CASE WHEN NOT visitor OR width <= 20 THEN width END;
+            high := low - interval '1 microsecond';
+        END LOOP;
     END LOOP;
 
     IF coalesce(way = 2, n = 0) AND length(typed) BETWEEN 4 AND 100 THEN
@@ -526,109 +598,3 @@ REVOKE ALL ON FUNCTION csm.search(text, text[], jsonb, integer, text) FROM PUBLI
 GRANT EXECUTE ON FUNCTION csm.search(text, text[], jsonb, integer, text) TO csm_guest, csm_portal, csm_agent, csm_admin;
 COMMENT ON FUNCTION csm.search(text, text[], jsonb, integer, text) IS
 'What the caller may read and what answers the query, best first, a page of limit rows (1 to 100). kinds: account, article, case, person, product, question (NULL: all that his role reads). filters: language, since, until, state_class, state, case_type, priority, account_id, product_id, base_id, category_id, forum_id, answered, each a value or a list; a kind without such a column is left out. snippet is HTML in which all but <mark> is escaped, NULL where there is no text. found_by: number (or e-mail), words, some words (where no row of the kind has all), similar. at: when it was opened, published or made. after: the cursor of the last row of the page before. NULL and empty queries find nothing. Error 22023: limit, kind, filter, cursor';
-
--- ---- facets ----
-
--- Up to 10,000 rows of a kind are counted, the newest.
-CREATE FUNCTION csm_private.facets_of(kinds text[], strict tsquery, typed text, filters jsonb)
-RETURNS TABLE (kind text, n bigint, facet text, value text, count bigint)
-LANGUAGE plpgsql STABLE ROWS 50
-SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_custom_plan
-SET pg_trgm.word_similarity_threshold = 0.5
-AS $$
-#variable_conflict use_column
-DECLARE
-    languages CONSTANT text[] := CASE WHEN filters ? 'language' THEN ARRAY(SELECT jsonb_array_elements_text(filters -> 'language')) END;
-    classes CONSTANT text[] := CASE WHEN filters ? 'state_class' THEN ARRAY(SELECT jsonb_array_elements_text(filters -> 'state_class')) END;
-    states CONSTANT text[] := CASE WHEN filters ? 'state' THEN ARRAY(SELECT jsonb_array_elements_text(filters -> 'state')) END;
-    types CONSTANT text[] := CASE WHEN filters ? 'case_type' THEN ARRAY(SELECT jsonb_array_elements_text(filters -> 'case_type')) END;
-    priorities CONSTANT bigint[] := CASE WHEN filters ? 'priority' THEN ARRAY(SELECT v::bigint FROM jsonb_array_elements_text(filters -> 'priority') v) END;
-    accounts CONSTANT bigint[] := CASE WHEN filters ? 'account_id' THEN ARRAY(SELECT v::bigint FROM jsonb_array_elements_text(filters -> 'account_id') v) END;
-    products CONSTANT bigint[] := CASE WHEN filters ? 'product_id' THEN ARRAY(SELECT v::bigint FROM jsonb_array_elements_text(filters -> 'product_id') v) END;
-    bases CONSTANT bigint[] := CASE WHEN filters ? 'base_id' THEN ARRAY(SELECT v::bigint FROM jsonb_array_elements_text(filters -> 'base_id') v) END;
-    categories CONSTANT bigint[] := CASE WHEN filters ? 'category_id' THEN ARRAY(SELECT v::bigint FROM jsonb_array_elements_text(filters -> 'category_id') v) END;
-    forums CONSTANT bigint[] := CASE WHEN filters ? 'forum_id' THEN ARRAY(SELECT v::bigint FROM jsonb_array_elements_text(filters -> 'forum_id') v) END;
-    answers CONSTANT boolean[] := CASE WHEN filters ? 'answered' THEN ARRAY(SELECT v::boolean FROM jsonb_array_elements_text(filters -> 'answered') v) END;
-    since CONSTANT timestamptz := coalesce((filters ->> 'since')::timestamptz, '-infinity');
-    before CONSTANT timestamptz := coalesce((filters ->> 'until')::timestamptz, 'infinity');
-BEGIN
-    IF 'case' = ANY (kinds) AND numnode(strict) > 0 THEN
-        RETURN QUERY
-        WITH hit AS MATERIALIZED (
-            SELECT c.state_class, c.case_type, c.priority, c.language, c.product_id FROM csm.cases c
-            WHERE csm.matches(c.search, strict) AND c.opened_at BETWEEN since AND before
-              AND (classes IS NULL OR c.state_class = ANY (classes)) AND (states IS NULL OR c.state = ANY (states))
-              AND (types IS NULL OR c.case_type = ANY (types)) AND (priorities IS NULL OR c.priority = ANY (priorities))
-              AND (accounts IS NULL OR c.account_id = ANY (accounts)) AND (products IS NULL OR c.product_id = ANY (products))
-              AND (languages IS NULL OR c.language = ANY (languages))
-            ORDER BY c.opened_at DESC, c.id DESC LIMIT 10001)
-        SELECT 'case', (SELECT count(*) FROM hit), f.facet, f.value, count(*)
-        FROM hit h CROSS JOIN LATERAL (VALUES ('kind', 'case'), ('state_class', h.state_class), ('case_type', h.case_type),
-            ('priority', h.priority::text), ('language', h.language), ('product_id', h.product_id::text)) AS f(facet, value)
-        GROUP BY f.facet, f.value;
-    END IF;
-    IF 'article' = ANY (kinds) AND numnode(strict) > 0 THEN
-        RETURN QUERY
-        WITH hit AS MATERIALIZED (
-            SELECT a.base_id, a.category_id, a.language, a.product_id FROM csm.articles a
-            WHERE csm.matches(a.search, strict) AND a.state = 'published' AND a.published_at BETWEEN since AND before
-              AND (languages IS NULL OR a.language = ANY (languages)) AND (bases IS NULL OR a.base_id = ANY (bases))
-              AND (categories IS NULL OR a.category_id = ANY (categories)) AND (products IS NULL OR a.product_id = ANY (products))
-            ORDER BY a.published_at DESC, a.id DESC LIMIT 10001)
-        SELECT 'article', (SELECT count(*) FROM hit), f.facet, f.value, count(*)
-        FROM hit h CROSS JOIN LATERAL (VALUES ('kind', 'article'), ('base_id', h.base_id::text), ('category_id', h.category_id::text),
-            ('language', h.language), ('product_id', h.product_id::text)) AS f(facet, value)
-        GROUP BY f.facet, f.value;
-    END IF;
-    IF 'question' = ANY (kinds) AND numnode(strict) > 0 THEN
-        RETURN QUERY
-        WITH hit AS MATERIALIZED (
-            SELECT t.forum_id, t.answered, t.language FROM csm.questions t
-            WHERE csm.matches(t.search, strict) AND t.created_at BETWEEN since AND before
-              AND (languages IS NULL OR t.language = ANY (languages)) AND (forums IS NULL OR t.forum_id = ANY (forums))
-              AND (answers IS NULL OR t.answered = ANY (answers))
-            ORDER BY t.created_at DESC, t.id DESC LIMIT 10001)
-        SELECT 'question', (SELECT count(*) FROM hit), f.facet, f.value, count(*)
-        FROM hit h CROSS JOIN LATERAL (VALUES ('kind', 'question'), ('forum_id', h.forum_id::text), ('answered', h.answered::text),
-            ('language', h.language)) AS f(facet, value)
-        GROUP BY f.facet, f.value;
-    END IF;
-    IF 'account' = ANY (kinds) THEN
-        RETURN QUERY SELECT 'account', count(*), 'kind', 'account', count(*)
-        FROM (SELECT FROM csm.accounts a WHERE csm.resembles(a.name, typed) ORDER BY a.id DESC LIMIT 10001) x;
-    END IF;
-    IF 'person' = ANY (kinds) THEN
-        RETURN QUERY SELECT 'person', count(*), 'kind', 'person', count(*)
-        FROM (SELECT FROM csm.users u WHERE csm.resembles(u.display_name, typed) ORDER BY u.id DESC LIMIT 10001) x;
-    END IF;
-    IF 'product' = ANY (kinds) THEN
-        RETURN QUERY SELECT 'product', count(*), 'kind', 'product', count(*)
-        FROM (SELECT FROM csm.products p WHERE csm.resembles(p.name, typed) ORDER BY p.id DESC LIMIT 10001) x;
-    END IF;
-END $$;
-ALTER FUNCTION csm_private.facets_of(text[], tsquery, text, jsonb) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.facets_of(text[], tsquery, text, jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm_private.facets_of(text[], tsquery, text, jsonb) TO csm_guest, csm_portal, csm_agent, csm_admin;
-COMMENT ON FUNCTION csm_private.facets_of(text[], tsquery, text, jsonb) IS
-'Counts of csm.search_facets() by kind; n: rows of the kind, up to 10,001';
-
-CREATE FUNCTION csm.search_facets(query text, kinds text[] DEFAULT NULL, filters jsonb DEFAULT '{}')
-RETURNS TABLE (kind text, facet text, value text, count bigint, complete boolean)
-LANGUAGE sql STABLE ROWS 50
-BEGIN ATOMIC
-    SELECT x.kind, x.facet, x.value, least(x.count, 10000), x.n <= 10000
-    FROM (SELECT btrim(left(query, 1000)) AS typed) a
-    CROSS JOIN LATERAL csm_private.search_filters(filters) f
-    CROSS JOIN LATERAL csm_private.search_kinds(kinds, f) k
-    CROSS JOIN LATERAL csm_private.search_languages() l
-    CROSS JOIN LATERAL csm_private.search_query_in(a.typed, l, false) strict
-    CROSS JOIN LATERAL csm_private.facets_of(k, strict, a.typed, f) x
-    WHERE a.typed <> '' AND x.count > 0 AND x.value IS NOT NULL
-    ORDER BY x.kind, x.facet, x.count DESC, x.value;
-END;
-ALTER FUNCTION csm.search_facets(text, text[], jsonb) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm.search_facets(text, text[], jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm.search_facets(text, text[], jsonb) TO csm_guest, csm_portal, csm_agent, csm_admin;
-COMMENT ON FUNCTION csm.search_facets(text, text[], jsonb) IS
-'How many rows that the caller may read answer a query (all words of it, or a name that resembles it), by kind and by value: of cases state_class, case_type, priority, language, product_id; of articles base_id, category_id, language, product_id; of questions forum_id, answered, language. complete = false: only the newest 10,000 of the kind were counted. Arguments and errors as csm.search()';

@@ -8,9 +8,13 @@
 -- ---- while typing ----
 
 -- The last word is a fragment while it is being typed: it is looked for in
--- titles from three letters on, the words before it in the whole text.  Few
--- candidates, the newest, because an answer is wanted before the next key.
-CREATE FUNCTION csm_private.suggestions(kinds text[], strict tsquery, rest tsquery, loose tsquery, typed text, fragment text)
+-- titles from three letters on, the words before it in the whole text.  Where
+-- nothing has all words, some of them are looked for; where nothing has these
+-- either, titles with half of the longest word: one mistake leaves the other
+-- half whole.  Few candidates, the newest, because an answer is wanted before
+-- the next key: windows of time as in 88_search.sql, until there are enough.
+
+CREATE FUNCTION csm_private.suggested_articles(kinds text[], strict tsquery, rest tsquery, loose tsquery, typed text, fragment text)
 RETURNS TABLE (kind text, id bigint, number text, title text, score numeric)
 LANGUAGE plpgsql STABLE ROWS 50
 SET search_path = pg_catalog, pg_temp
@@ -18,72 +22,157 @@ SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_column
 DECLARE
+    word CONSTANT text := (SELECT w FROM regexp_split_to_table(typed, '[^[:alnum:]]+') w ORDER BY length(w) DESC, w LIMIT 1);
+    visitor CONSTANT boolean := csm.current_user_id() IS NULL AND row_security_active('csm.articles');
+    first_slice bigint;
+    last_slice bigint;
+    newest timestamptz;
+    high timestamptz;
+    first bigint;
+    width bigint;
+    q tsquery;
+    needle text;
+    most bigint;
+    enough bigint;
     n bigint;
-    found_some boolean;
+    more bigint;
+    found_some boolean := false;
 BEGIN
-    IF 'article' = ANY (kinds) THEN
-        found_some := false;
-        IF length(fragment) >= 3 THEN
-            RETURN QUERY
-            SELECT 'article', a.id, a.number, a.title, round((0.5 + 0.5 * csm.resemblance(a.title, typed))::numeric, 6)
-            FROM (SELECT a.id, a.number, a.title FROM csm.articles a
-                  WHERE csm.contains(a.title, fragment) AND (numnode(rest) = 0 OR csm.matches(a.search, rest))
-                    AND a.state = 'published' AND (a.expires_at IS NULL OR a.expires_at > statement_timestamp())
-                  ORDER BY a.published_at DESC, a.id DESC LIMIT 50) a;
-            GET DIAGNOSTICS n = ROW_COUNT;
-            found_some := n > 0;
-        END IF;
-        IF numnode(strict) > 0 AND (NOT found_some OR numnode(rest) > 0) THEN
-            RETURN QUERY
-            SELECT 'article', a.id, a.number, a.title, round(csm.search_score(a.search, strict)::numeric, 6)
-            FROM (SELECT a.id, a.number, a.title, a.search FROM csm.articles a
-                  WHERE csm.matches(a.search, strict)
-                    AND a.state = 'published' AND (a.expires_at IS NULL OR a.expires_at > statement_timestamp())
-                  ORDER BY a.published_at DESC, a.id DESC LIMIT 50) a;
-            GET DIAGNOSTICS n = ROW_COUNT;
-            found_some := found_some OR n > 0;
-        END IF;
-        IF numnode(loose) > 0 AND NOT found_some THEN
-            RETURN QUERY
-            SELECT 'article', a.id, a.number, a.title, round((0.5 * csm.search_score(a.search, strict))::numeric, 6)
-            FROM (SELECT a.id, a.number, a.title, a.search FROM csm.articles a
-                  WHERE csm.matches(a.search, loose)
-                    AND a.state = 'published' AND (a.expires_at IS NULL OR a.expires_at > statement_timestamp())
-                  ORDER BY a.published_at DESC, a.id DESC LIMIT 200) a;
-        END IF;
+    IF NOT 'article' = ANY (kinds) THEN
+        RETURN;
     END IF;
-
-    IF 'question' = ANY (kinds) THEN
-        found_some := false;
-        IF length(fragment) >= 3 THEN
+    newest := (SELECT a.published_at FROM csm.articles a WHERE a.state = 'published' AND (a.expires_at IS NULL OR a.expires_at > statement_timestamp())
+               ORDER BY a.published_at DESC, a.id DESC LIMIT 1);
+    -- a title and the words before, all words, some words
+    FOR attempt IN 1 .. 3 LOOP
+        q := CASE attempt WHEN 1 THEN rest WHEN 2 THEN strict ELSE loose END;
+        needle := CASE WHEN attempt = 1 THEN fragment END;
+        CONTINUE WHEN CASE attempt WHEN 1 THEN length(fragment) < 3 ELSE numnode(q) = 0 OR found_some AND (attempt = 3 OR numnode(rest) = 0) END;
+        most := CASE attempt WHEN 3 THEN 200 ELSE 50 END;
+        enough := CASE attempt WHEN 1 THEN 10 WHEN 2 THEN 20 ELSE 40 END;
+        n := 0;
+        high := newest;
+        width := CASE WHEN isfinite(newest) THEN CASE WHEN attempt = 1 AND numnode(q) > 0 THEN 8 ELSE 2 END END;
+        WHILE n < enough AND high IS NOT NULL LOOP
+            first := csm.time_slice(high) - width + 1;
+            first_slice := CASE WHEN visitor THEN coalesce(first + 4294967296, 8589934592) ELSE first END;
+            last_slice := first_slice + coalesce(width - 1, 0);
             RETURN QUERY
-            SELECT 'question', t.id, NULL::text, t.title, round((0.5 + 0.5 * csm.resemblance(t.title, typed))::numeric * 0.9, 6)
-            FROM (SELECT t.id, t.title FROM csm.questions t
-                  WHERE csm.contains(t.title, fragment) AND (numnode(rest) = 0 OR csm.matches(t.search, rest))
+            SELECT 'article', a.id, a.number, a.title,
+                   round(CASE attempt WHEN 1 THEN 0.5 + 0.5 * csm.resemblance(a.title, typed) WHEN 2 THEN csm.search_score(a.search, strict)
+                         ELSE 0.5 * csm.search_score(a.search, strict) END::numeric, 6)
+            FROM (SELECT a.id, a.number, a.title, a.search FROM csm.articles a
+                  WHERE (needle IS NULL OR csm.contains(a.title, needle)) AND (numnode(q) = 0 OR csm.matches(a.search, q))
+                    AND a.state = 'published' AND (a.expires_at IS NULL OR a.expires_at > statement_timestamp())
+                    AND a.published_at BETWEEN coalesce(csm.slice_start(first), '-infinity') AND high
+                    AND (first_slice IS NULL OR csm.in_slices(csm.time_slices(a.published_at, a.is_public), first_slice, last_slice))
+                  ORDER BY a.published_at DESC, a.id DESC LIMIT most - n) a;
+            GET DIAGNOSTICS more = ROW_COUNT;
+            n := n + more;
+            EXIT WHEN first IS NULL;
+            -- a fragment without words that is rare is found by its trigrams
+            width := CASE WHEN numnode(q) > 0 OR n >= 5 THEN csm.next_slices(n, enough, csm.time_slice(newest) - first + 1) END;
+            high := csm.slice_start(first) - interval '1 microsecond';
+        END LOOP;
+        found_some := found_some OR n > 0;
+    END LOOP;
+
+    IF NOT found_some AND length(word) >= 5 AND length(typed) <= 100 THEN
+        RETURN QUERY
+        SELECT 'article', a.id, a.number, a.title, round((0.5 * csm.resemblance(a.title, typed))::numeric, 6)
+        FROM (SELECT a.id, a.number, a.title FROM csm.articles a
+              WHERE (csm.contains(a.title, left(word, greatest(3, length(word) / 2))) OR csm.contains(a.title, right(word, (length(word) + 1) / 2)))
+                AND a.state = 'published' AND (a.expires_at IS NULL OR a.expires_at > statement_timestamp())
+              ORDER BY a.published_at DESC, a.id DESC LIMIT 200) a
+        WHERE csm.resembles(a.title, typed);
+    END IF;
+END $$;
+COMMENT ON FUNCTION csm_private.suggested_articles(text[], tsquery, tsquery, tsquery, text, text) IS
+'Articles of csm.suggest(): strict asks for all that was typed, rest for all but the last word, loose for some of it; fragment is the last word while it is typed';
+
+CREATE FUNCTION csm_private.suggested_questions(kinds text[], strict tsquery, rest tsquery, loose tsquery, typed text, fragment text)
+RETURNS TABLE (kind text, id bigint, number text, title text, score numeric)
+LANGUAGE plpgsql STABLE ROWS 50
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    word CONSTANT text := (SELECT w FROM regexp_split_to_table(typed, '[^[:alnum:]]+') w ORDER BY length(w) DESC, w LIMIT 1);
+    visitor CONSTANT boolean := csm.current_user_id() IS NULL AND row_security_active('csm.questions');
+    first_slice bigint;
+    last_slice bigint;
+    newest timestamptz;
+    high timestamptz;
+    first bigint;
+    width bigint;
+    q tsquery;
+    needle text;
+    most bigint;
+    enough bigint;
+    n bigint;
+    more bigint;
+    found_some boolean := false;
+BEGIN
+    IF NOT 'question' = ANY (kinds) THEN
+        RETURN;
+    END IF;
+    newest := (SELECT t.created_at FROM csm.questions t ORDER BY t.created_at DESC, t.id DESC LIMIT 1);
+    FOR attempt IN 1 .. 3 LOOP
+        q := CASE attempt WHEN 1 THEN rest WHEN 2 THEN strict ELSE loose END;
+        needle := CASE WHEN attempt = 1 THEN fragment END;
+        CONTINUE WHEN CASE attempt WHEN 1 THEN length(fragment) < 3 ELSE numnode(q) = 0 OR found_some AND (attempt = 3 OR numnode(rest) = 0) END;
+        most := CASE attempt WHEN 3 THEN 200 ELSE 50 END;
+        enough := CASE attempt WHEN 1 THEN 10 WHEN 2 THEN 20 ELSE 40 END;
+        n := 0;
+        high := newest;
+        width := CASE WHEN isfinite(newest) THEN CASE WHEN attempt = 1 AND numnode(q) > 0 THEN 8 ELSE 2 END END;
+        WHILE n < enough AND high IS NOT NULL LOOP
+            first := csm.time_slice(high) - width + 1;
+            first_slice := CASE WHEN visitor THEN coalesce(first + 4294967296, 8589934592) ELSE first END;
+            last_slice := first_slice + coalesce(width - 1, 0);
+            RETURN QUERY
+            SELECT 'question', t.id, NULL::text, t.title,
+                   round(CASE attempt WHEN 1 THEN 0.5 + 0.5 * csm.resemblance(t.title, typed) WHEN 2 THEN csm.search_score(t.search, strict)
+                         ELSE 0.5 * csm.search_score(t.search, strict) END::numeric * 0.9, 6)
+            FROM (SELECT t.id, t.title, t.search FROM csm.questions t
+                  WHERE (needle IS NULL OR csm.contains(t.title, needle)) AND (numnode(q) = 0 OR csm.matches(t.search, q))
                     AND t.search IS NOT NULL
-                  ORDER BY t.created_at DESC, t.id DESC LIMIT 50) t;
-            GET DIAGNOSTICS n = ROW_COUNT;
-            found_some := n > 0;
-        END IF;
-        IF numnode(strict) > 0 AND (NOT found_some OR numnode(rest) > 0) THEN
-            RETURN QUERY
-            SELECT 'question', t.id, NULL::text, t.title, round(csm.search_score(t.search, strict)::numeric * 0.9, 6)
-            FROM (SELECT t.id, t.title, t.search FROM csm.questions t
-                  WHERE csm.matches(t.search, strict)
-                  ORDER BY t.created_at DESC, t.id DESC LIMIT 50) t;
-            GET DIAGNOSTICS n = ROW_COUNT;
-            found_some := found_some OR n > 0;
-        END IF;
-        IF numnode(loose) > 0 AND NOT found_some THEN
-            RETURN QUERY
-            SELECT 'question', t.id, NULL::text, t.title, round((0.5 * csm.search_score(t.search, strict))::numeric * 0.9, 6)
-            FROM (SELECT t.id, t.title, t.search FROM csm.questions t
-                  WHERE csm.matches(t.search, loose)
-                  ORDER BY t.created_at DESC, t.id DESC LIMIT 200) t;
-        END IF;
-    END IF;
+                    AND t.created_at BETWEEN coalesce(csm.slice_start(first), '-infinity') AND high
+                    AND (first_slice IS NULL OR csm.in_slices(csm.time_slices(t.created_at, t.is_public), first_slice, last_slice))
+                  ORDER BY t.created_at DESC, t.id DESC LIMIT most - n) t;
+            GET DIAGNOSTICS more = ROW_COUNT;
+            n := n + more;
+            EXIT WHEN first IS NULL;
+            -- a fragment without words that is rare is found by its trigrams
+            width := CASE WHEN numnode(q) > 0 OR n >= 5 THEN csm.next_slices(n, enough, csm.time_slice(newest) - first + 1) END;
+            high := csm.slice_start(first) - interval '1 microsecond';
+        END LOOP;
+        found_some := found_some OR n > 0;
+    END LOOP;
 
-    -- Major cases that are open: few, so the text is looked at row by row.
+    IF NOT found_some AND length(word) >= 5 AND length(typed) <= 100 THEN
+        RETURN QUERY
+        SELECT 'question', t.id, NULL::text, t.title, round((0.5 * csm.resemblance(t.title, typed))::numeric * 0.9, 6)
+        FROM (SELECT t.id, t.title FROM csm.questions t
+              WHERE (csm.contains(t.title, left(word, greatest(3, length(word) / 2))) OR csm.contains(t.title, right(word, (length(word) + 1) / 2)))
+                AND t.search IS NOT NULL
+              ORDER BY t.created_at DESC, t.id DESC LIMIT 200) t
+        WHERE csm.resembles(t.title, typed);
+    END IF;
+END $$;
+COMMENT ON FUNCTION csm_private.suggested_questions(text[], tsquery, tsquery, tsquery, text, text) IS
+'Questions of csm.suggest(), as csm_private.suggested_articles()';
+
+-- Major cases that are open: few, so the text is looked at row by row.
+CREATE FUNCTION csm_private.suggested_cases(kinds text[], strict tsquery, loose tsquery)
+RETURNS TABLE (kind text, id bigint, number text, title text, score numeric)
+LANGUAGE plpgsql STABLE ROWS 5
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+BEGIN
     IF 'case' = ANY (kinds) THEN
         RETURN QUERY
         SELECT 'case', c.id, c.number, c.subject, round((csm.search_score(c.search, strict))::numeric, 6)
@@ -92,11 +181,20 @@ BEGIN
           AND (csm.matches(c.search, strict) OR csm.matches(c.search, loose));
     END IF;
 END $$;
-ALTER FUNCTION csm_private.suggestions(text[], tsquery, tsquery, tsquery, text, text) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.suggestions(text[], tsquery, tsquery, tsquery, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm_private.suggestions(text[], tsquery, tsquery, tsquery, text, text) TO csm_guest, csm_portal, csm_agent, csm_admin;
-COMMENT ON FUNCTION csm_private.suggestions(text[], tsquery, tsquery, tsquery, text, text) IS
-'Candidates of csm.suggest(): strict asks for all that was typed, rest for all but the last word, loose for some of it; fragment is the last word while it is typed';
+COMMENT ON FUNCTION csm_private.suggested_cases(text[], tsquery, tsquery) IS 'Open major cases of csm.suggest()';
+
+DO $$
+DECLARE
+    f text;
+BEGIN
+    FOREACH f IN ARRAY ARRAY['csm_private.suggested_articles(text[], tsquery, tsquery, tsquery, text, text)',
+                             'csm_private.suggested_questions(text[], tsquery, tsquery, tsquery, text, text)',
+                             'csm_private.suggested_cases(text[], tsquery, tsquery)'] LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO csm_owner', f);
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO csm_guest, csm_portal, csm_agent, csm_admin', f);
+    END LOOP;
+END $$;
 
 CREATE FUNCTION csm.suggest(typed text, "limit" integer DEFAULT 5)
 RETURNS TABLE (kind text, id bigint, number text, title text, score numeric)
@@ -107,8 +205,14 @@ BEGIN ATOMIC
           FROM (SELECT left(suggest.typed, 400) AS typed, coalesce(substring(left(suggest.typed, 400) FROM '[[:alnum:]]+$'), '') AS fragment) t) a
     CROSS JOIN LATERAL csm_private.search_kinds('{article,case,question}', '{}') k
     CROSS JOIN LATERAL csm_private.search_languages() l
-    CROSS JOIN LATERAL csm_private.suggestions(k, csm_private.search_query_in(a.typed, l, false), csm_private.search_query_in(a.before, l, false),
-                                               csm_private.search_query_in(a.typed, l, true), btrim(a.typed), a.fragment) s
+    CROSS JOIN LATERAL csm_private.search_query_in(a.typed, l, false) strict
+    CROSS JOIN LATERAL csm_private.search_query_in(a.before, l, false) rest
+    CROSS JOIN LATERAL csm_private.search_query_in(a.typed, l, true) loose
+    CROSS JOIN LATERAL (
+        SELECT * FROM csm_private.suggested_articles(k, strict, rest, loose, btrim(a.typed), a.fragment)
+        UNION ALL SELECT * FROM csm_private.suggested_questions(k, strict, rest, loose, btrim(a.typed), a.fragment)
+        UNION ALL SELECT * FROM csm_private.suggested_cases(k, strict, loose)
+    ) s
     WHERE btrim(a.typed) <> ''
     GROUP BY s.kind, s.id, s.number, s.title
     ORDER BY max(s.score) DESC, s.kind, s.id
@@ -118,7 +222,7 @@ ALTER FUNCTION csm.suggest(text, integer) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm.suggest(text, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION csm.suggest(text, integer) TO csm_guest, csm_portal, csm_agent, csm_admin;
 COMMENT ON FUNCTION csm.suggest(text, integer) IS
-'What may answer a question while it is typed: published articles, questions of the community and open major cases that the caller may read, best first, at most limit (up to 20). The last word counts from three letters on, unfinished; 400 characters count. NULL and empty text: no row; no input is an error';
+'What may answer a question while it is typed: published articles, questions of the community and open major cases that the caller may read, best first, at most limit (up to 20). The last word counts from three letters on, unfinished; where nothing has the words, titles that resemble what was typed; 400 characters count. NULL and empty text: no row; no input is an error';
 
 -- ---- cases like this one ----
 

@@ -195,7 +195,7 @@ FROM (VALUES
     ('csm_agent', 'csm.case_publications', 'INSERT', 'case_id publication_id'),
     ('csm_admin', 'csm.publication_series', 'INSERT', 'audience_id key title description event active'),
     ('csm_admin', 'csm.publication_series', 'UPDATE', 'key title description event active'),
-    ('csm_guest', 'csm.questions', 'SELECT', 'id tenant_id forum_id created_at activity_at edited_at score answer_count locked answered by_staff author_name language title body search'),
+    ('csm_guest', 'csm.questions', 'SELECT', 'id tenant_id forum_id created_at activity_at edited_at score answer_count locked answered by_staff author_name language title body search is_public'),
     ('csm_guest', 'csm.answers', 'SELECT', 'id tenant_id question_id created_at edited_at score accepted by_staff author_name body'),
     ('csm_guest', 'csm.post_comments', 'SELECT', 'id tenant_id question_id answer_id created_at edited_at by_staff author_name body'),
     ('csm_portal', 'csm.subscriptions', 'UPDATE', 'seen_at'),
@@ -238,7 +238,7 @@ SELECT is_empty($$ SELECT p.oid::regprocedure, r FROM pg_proc p JOIN pg_namespac
                                            'publication_allows', 'publication_text', 'reads_audience',
                                            -- search: steps of functions that run with the caller's rights
                                            'search_languages', 'search_query_in', 'search_filters', 'search_kinds', 'search_cursor', 'search_page', 'search_way', 'search_cases',
-                                           'search_articles', 'search_questions', 'search_names', 'search_snippet', 'facets_of', 'suggestions', 'case_to_compare',
+                                           'search_articles', 'search_questions', 'search_names', 'search_snippet', 'facets_of', 'suggested_articles', 'suggested_questions', 'suggested_cases', 'case_to_compare',
                                            'cases_like', 'answer_passage', 'guess_fields',
                                            'case_staff_reads', 'sla_business', 'sla_condition', 'administers') $$,
                 'privileges: no more of csm_private can be called than policies call');

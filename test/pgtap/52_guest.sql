@@ -15,6 +15,7 @@ SELECT set_eq('SELECT DISTINCT name FROM reach WHERE NOT predicate', ARRAY[
     'current_user_id', 'current_tenant_id', 'guest_tenant_id', 'default_tenant_id', 'whoami', 'act_as', 'sign_out',
     -- arithmetic with text
     'matches', 'contains', 'resembles', 'resemblance', 'search_query', 'search_score', 'highlight',
+    'time_slice', 'time_slices', 'slice_start', 'in_slices', 'next_slices',
     -- search of what is public
     'search', 'search_facets', 'suggest', 'answer',
     -- signing in

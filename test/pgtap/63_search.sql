@@ -68,8 +68,8 @@ SELECT is(pg_temp.asks('mother', 'SELECT snippet FROM csm.search(''zebra'')'),
           'A body with  tags  &amp; &quot;quotes&quot; about the <mark>zebra</mark> &amp;  nothing  else.', 'A5 nothing but the marks is markup');
 SELECT is(csm.highlight(l, d, q), h, format('A5 words are marked whatever their accents: %s', q)) FROM (VALUES
     ('es', 'La impresión no funciona; impresiones en Málaga', 'impresion malaga', 'La <mark>impresión</mark> no funciona; <mark>impresiones</mark> en <mark>Málaga</mark>'),
-    ('de', 'Müllers Größe SELECT is(csm.highlight('en', E'a  Muller', 'muller grosse', '<mark>Müllers</mark> <mark>Größe</mark> &amp; <mark>Muller</mark>'),
-    ('de', 'Müllers Größe SELECT is(csm.highlight('en', E'a  Muller', 'Müller', '<mark>Müllers</mark> Größe &amp; <mark>Muller</mark>'),
+    ('de', 'Müllers Größe & Muller', 'muller grosse', '<mark>Müllers</mark> <mark>Größe</mark> &amp; <mark>Muller</mark>'),
+    ('de', 'Müllers Größe & Muller', 'Müller', '<mark>Müllers</mark> Größe &amp; <mark>Muller</mark>'),
     ('fr', 'un café, un canapé', 'cafe', 'un <mark>café</mark>, un canapé')) v(l, d, q, h);
 SELECT is(csm.highlight('en', E'a \x01zebra\x02 < b', 'zebra'), 'a  <mark>zebra</mark>  &lt; b', 'A5 a text cannot bring its own marks');
 SELECT matches(csm.highlight('en', repeat('word ', 2000) || 'needle ' || repeat('word ', 2000), 'needle', 10), '<mark>needle</mark>', 'A5 a passage from the middle');
@@ -261,6 +261,8 @@ SELECT is(pg_temp.asks('b2b agent', 'SELECT string_agg(kind || count || complete
           'case1200true,question700true', 'A5 counts are exact');
 
 -- ---- plans ----
+-- as autovacuum leaves it
+SELECT count(gin_clean_pending_list(i)) FROM unnest('{csm.articles_search_idx,csm.questions_search_idx,csm.cases_search_idx}'::regclass[]) i \g /dev/null
 CREATE FUNCTION pg_temp.plan(person text, role_name text, statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     found text := '';

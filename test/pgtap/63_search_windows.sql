@@ -1,0 +1,105 @@
+-- Windows of time decide how much is read, never what is found: csm.search() and csm.suggest() against plain statements
+-- under the same policies, over rows of six years for every kind of person.
+\set ON_ERROR_STOP on
+BEGIN;
+\ir ../lib/small.sql
+SELECT * FROM no_plan();
+
+-- ---- slices ----
+SELECT is(csm.time_slice(t), s, format('A5 slice of %s', t)) FROM (VALUES
+    ('2000-01-01 00:00+00'::timestamptz, 0::bigint), ('1999-12-31 23:59:59.999999+00', -1), ('2000-01-07 23:59:59.999999+00', 0), ('2000-01-08 00:00+00', 1),
+    ('1999-12-25 00:00+00', -1), ('infinity', 2147483647), ('-infinity', -2147483648)) v(t, s);
+SELECT ok(csm.slice_start(csm.time_slice(t)) <= t AND csm.slice_start(csm.time_slice(t) + 1) > t AND csm.time_slice(csm.slice_start(csm.time_slice(t))) = csm.time_slice(t),
+          format('A5 %s lies in its slice', t))
+FROM unnest('{1066-10-14,1999-12-31 23:00+00,2026-02-28 12:00+00,290000-01-01}'::timestamptz[]) t;
+SELECT is(csm.slice_start(s), t::timestamptz, 'A5 no slice is out of range') FROM (VALUES (9000000000000000000, 'infinity'), (-9000000000000000000, '-infinity')) v(s, t);
+SELECT is(csm.time_slices('2000-01-09 00:00+00', p), s::bigint[], 'A5 slices of what is public') FROM (VALUES (false, '{1}'), (true, '{1,4294967297,8589934592}')) v(p, s);
+SELECT is(csm.in_slices(s::bigint[], 3, 5), r, format('A5 %s in slices 3 to 5', s)) FROM (VALUES
+    ('{2}', false), ('{3}', true), ('{5}', true), ('{6}', false), ('{}', false), ('{NULL}', false), ('{NULL,4}', true), ('{{1,2},{4,9}}', true)) v(s, r);
+SELECT is(csm.next_slices(f, 500, 2), w, format('A5 %s found', f)) FROM (VALUES (0::bigint, NULL::bigint), (499, 1), (250, 3), (100, 9), (5, NULL), (500, NULL)) v(f, w);
+
+-- ---- the world: rows of six years, most of them older than one, some at the same time ----
+DO $$
+DECLARE
+    base bigint;
+    forum bigint;
+BEGIN
+    PERFORM setseed(0.5), set_config('csm.importing', 'on', true);
+    INSERT INTO csm.user_criteria (tenant_id, key, label, match) VALUES (small.tenant(), 'windows', 'Windows', 'any');
+    INSERT INTO csm.user_criteria_parts (tenant_id, criteria_id, kind, user_id)
+    SELECT small.tenant(), id, 'user', small.u('mother') FROM csm.user_criteria WHERE key = 'windows';
+    INSERT INTO csm.knowledge_bases (tenant_id, key, title, is_public) VALUES (small.tenant(), 'windows', 'W', true) RETURNING id INTO base;
+    INSERT INTO csm.audience_grants (tenant_id, audience_id, action, criteria_id)
+    SELECT b.tenant_id, b.audience_id, 'read', c.id FROM csm.knowledge_bases b, csm.user_criteria c WHERE b.id = base AND c.key = 'windows';
+    INSERT INTO csm.articles (tenant_id, base_id, is_public, state, published_at, expires_at, title, body)
+    SELECT small.tenant(), base, random() < 0.4, CASE WHEN random() < 0.1 THEN 'retired' ELSE 'published' END, now() - (floor(random() * random() * 2200) + 1) * interval '1 day',
+           CASE WHEN random() < 0.05 THEN now() - interval '1 hour' END, 'heading ' || i || CASE WHEN i % 9 = 0 THEN ' gasket' ELSE '' END,
+           'common' || CASE WHEN i % 3 = 0 THEN ' third' ELSE '' END || CASE WHEN i % 50 = 0 THEN ' rarely' ELSE '' END || CASE WHEN i % 7 = 0 THEN ' seventh' ELSE '' END
+    FROM generate_series(1, 2000) i;
+    INSERT INTO csm.cases (tenant_id, branch, requester_id, opened_by, account_id, opened_at, submitted_at, updated_at, subject)
+    SELECT small.tenant(), 'b2b', small.u('north contact'), small.u('north contact'), small.a(CASE WHEN i % 4 = 0 THEN 'north' ELSE 'south' END), t, t, t,
+           'common case ' || i || CASE WHEN i % 3 = 0 THEN ' third' ELSE '' END || CASE WHEN i % 50 = 0 THEN ' rarely' ELSE '' END || CASE WHEN i % 7 = 0 THEN ' seventh' ELSE '' END
+    FROM generate_series(1, 2000) i, LATERAL (SELECT now() - (floor(random() * random() * 2200) + 1) * interval '1 day' AS t WHERE i > 0) x;
+    PERFORM set_config('csm.importing', 'off', true);
+END $$;
+ANALYZE csm.articles, csm.cases;
+CREATE TEMP TABLE person AS SELECT * FROM (VALUES ('mother', 'csm_portal'), ('north contact', 'csm_portal'), ('south contact', 'csm_portal'), ('b2b agent', 'csm_agent'),
+    ('desk manager', 'csm_agent'), (NULL, 'csm_guest')) v(who, role_name);
+
+-- Everything that the pages of a search hold.
+CREATE FUNCTION pg_temp.found(who text, role_name text, words text, kinds text[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    ids bigint[] := '{}';
+    cursor text;
+    page bigint[];
+BEGIN
+    PERFORM set_config('csm.tenant', 'small', true), set_config('csm.user_id', coalesce(CASE WHEN who IS NOT NULL THEN small.u(who) END::text, ''), true), set_config('role', role_name, true);
+    LOOP
+        SELECT array_agg(s.id), max(s.cursor) FILTER (WHERE s.n = 100) INTO page, cursor
+        FROM (SELECT x.*, row_number() OVER () AS n FROM csm.search(words, kinds, "limit" => 100, after => cursor) x) s;
+        ids := ids || coalesce(page, '{}');
+        EXIT WHEN cursor IS NULL;
+    END LOOP;
+    PERFORM set_config('role', 'none', true), set_config('csm.user_id', '', true);
+    RETURN ids;
+END $$;
+CREATE FUNCTION pg_temp.plain(who text, role_name text, statement text) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    ids bigint[];
+BEGIN
+    PERFORM set_config('csm.tenant', 'small', true), set_config('csm.user_id', coalesce(CASE WHEN who IS NOT NULL THEN small.u(who) END::text, ''), true), set_config('role', role_name, true);
+    EXECUTE 'SELECT coalesce(array_agg(id ORDER BY id), ''{}'') FROM (' || statement || ') x' INTO ids;
+    PERFORM set_config('role', 'none', true), set_config('csm.user_id', '', true);
+    RETURN ids;
+END $$;
+CREATE TEMP TABLE asked AS SELECT words, coalesce(query, csm.search_query(words, 'en')) AS query FROM (VALUES
+    ('common', NULL::tsquery), ('third', NULL), ('rarely', NULL), ('seventh', NULL), ('third seventh', NULL), ('third -seventh', NULL),
+    -- nothing has all three: any two
+    ('rarely seventh missing', 'rare & seventh | rare & miss | seventh & miss')) v(words, query);
+
+CREATE TEMP TABLE outcome AS
+SELECT p.who, p.role_name, a.words, k.kind, pg_temp.found(p.who, p.role_name, a.words, ARRAY[k.kind]) AS ids,
+       pg_temp.plain(p.who, p.role_name, format(k.statement, a.query)) AS wanted
+FROM person p CROSS JOIN asked a CROSS JOIN (VALUES
+    ('article', 'SELECT id FROM csm.articles WHERE state = ''published'' AND search @@ %L ORDER BY published_at DESC, id DESC LIMIT 500'),
+    ('case', 'SELECT id FROM csm.cases WHERE search @@ %L ORDER BY opened_at DESC, id DESC LIMIT 500')) k(kind, statement)
+WHERE NOT (k.kind = 'case' AND p.role_name = 'csm_guest');
+SELECT is(ARRAY(SELECT unnest(ids) ORDER BY 1), wanted, format('T17 %s: %s as %s finds the newest 500 that hold the words', kind, coalesce(who, 'a visitor'), role_name) || ': ' || words)
+FROM outcome;
+SELECT ok(bool_or(cardinality(wanted) = 500) AND bool_or(cardinality(wanted) BETWEEN 1 AND 499), 'A5 more than the bound and less are both met: ' || kind) FROM outcome GROUP BY kind;
+SELECT ok(bool_or(cardinality(ids) BETWEEN 5 AND 300), 'T17 a visitor finds a part') FROM outcome WHERE role_name = 'csm_guest' AND words <> 'common';
+
+-- ---- suggestions: of what is there, and no mistake does harm ----
+CREATE FUNCTION pg_temp.suggested(who text, role_name text, typed text) RETURNS bigint[] LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN pg_temp.plain(who, role_name, format('SELECT id FROM csm.suggest(%L, 20) WHERE kind = ''article''', typed));
+END $$;
+SELECT ok(cardinality(s) BETWEEN 1 AND 20 AND s <@ pg_temp.plain(p.who, p.role_name, 'SELECT id FROM csm.articles WHERE state = ''published'' AND (expires_at IS NULL OR expires_at > now()) AND ' || w),
+          format('A5 %s as %s is offered what answers: %s', coalesce(p.who, 'a visitor'), p.role_name, t))
+FROM person p CROSS JOIN (VALUES ('gask', 'title ~ ''gasket'''), ('rarely', 'search @@ ''rare'''), ('seventh third gas', 'search @@ ''seventh & third'' AND title ~ ''gasket'''),
+    ('third rarely nonsense words', 'search @@ ''third & rare'''), ('gaskwt', 'title ~ ''gasket'''), ('gaskte', 'title ~ ''gasket'''), ('hading 1800', 'title ~ ''heading''')) v(t, w)
+CROSS JOIN LATERAL pg_temp.suggested(p.who, p.role_name, t) s
+WHERE p.role_name <> 'csm_portal' OR p.who = 'mother';
+SELECT is(pg_temp.suggested('mother', 'csm_portal', t), '{}'::bigint[], format('A5 nothing is like %s', t)) FROM unnest('{xylophone,gxxkzz,zq,""}'::text[]) t;
+SELECT * FROM finish();
+ROLLBACK;
