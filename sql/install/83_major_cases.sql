@@ -216,7 +216,8 @@ BEGIN
     INSERT INTO csm.timers AS t (tenant_id, kind, object_id, case_id, due_at)
     SELECT c.tenant_id, 'follow_parent', c.id, c.id, clock_timestamp()
     FROM csm.case_children k JOIN csm.cases c ON c.id = k.case_id AND c.tenant_id = k.tenant_id
-    WHERE k.parent_id = pass_down.case_id AND k.tenant_id = pass_down.tenant_id AND c.parent_id = k.parent_id
+    -- not by "=", which could make the planner read all children for each of them
+    WHERE k.parent_id = pass_down.case_id AND k.tenant_id = pass_down.tenant_id AND c.parent_id IS NOT DISTINCT FROM k.parent_id
       AND c.state_class NOT IN ('closed', 'cancelled')
     ORDER BY c.id
     ON CONFLICT ON CONSTRAINT timers_pkey DO UPDATE SET due_at = excluded.due_at, attempts = 0, error = NULL;

@@ -45,7 +45,9 @@ began=$(now)
 report 'create_children' "$(value 'SELECT bench.children()')" "$began"
 began=$(now)
 report 'create_children again (none is missing)' "$(value 'SELECT bench.children() + count(*) FROM csm.recipients')" "$began"
+began=$(now)
 value 'SELECT bench.close_major()' >/dev/null
+report 'major case closed (a timer for each child)' "$rows" "$began"
 began=$(now)
 report 'children closed with the major case (run_due)' \
     "$(value "SELECT sum(done) FROM csm.run_due(\"limit\" => 1000000) WHERE kind = 'follow_parent'")" "$began"
