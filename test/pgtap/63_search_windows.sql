@@ -18,7 +18,7 @@ SELECT is(csm.in_slices(s::bigint[], 3, 5), r, format('A5 %s in slices 3 to 5', 
     ('{2}', false), ('{3}', true), ('{5}', true), ('{6}', false), ('{}', false), ('{NULL}', false), ('{NULL,4}', true), ('{{1,2},{4,9}}', true)) v(s, r);
 SELECT is(csm.next_slices(f, 500, 2), w, format('A5 %s found', f)) FROM (VALUES (0::bigint, NULL::bigint), (499, 1), (250, 3), (100, 9), (5, NULL), (500, NULL)) v(f, w);
 
--- ---- the world: rows of six years, most of them older than one, some at the same time ----
+-- ---- the world: rows of six years, many at the same time, some where a slice begins ----
 DO $$
 DECLARE
     base bigint;
@@ -36,14 +36,14 @@ BEGIN
     INSERT INTO csm.group_members (tenant_id, group_id, user_id) SELECT tenant_id, id, small.u('desk manager') FROM csm.groups WHERE name = 'windows';
     UPDATE csm.audiences a SET group_id = g.id FROM csm.groups g, csm.knowledge_bases b WHERE g.name = 'windows' AND b.id = base AND a.id = b.audience_id;
     INSERT INTO csm.articles (tenant_id, base_id, is_public, state, published_at, expires_at, title, body)
-    SELECT small.tenant(), base, random() < 0.4, CASE WHEN random() < 0.1 THEN 'retired' ELSE 'published' END, now() - (floor(random() * random() * 2200) + 1) * interval '1 day',
+    SELECT small.tenant(), base, random() < 0.4, CASE WHEN random() < 0.1 THEN 'retired' ELSE 'published' END, CASE WHEN i % 11 = 0 THEN csm.slice_start(csm.time_slice(now()) - i % 70) ELSE now() - (floor(random() * random() * 2200) + 1) * interval '1 day' END,
            CASE WHEN random() < 0.05 THEN now() - interval '1 hour' END, 'heading ' || i || CASE WHEN i % 9 = 0 THEN ' gasket' ELSE '' END,
            'common' || CASE WHEN i % 3 = 0 THEN ' third' ELSE '' END || CASE WHEN i % 50 = 0 THEN ' rarely' ELSE '' END || CASE WHEN i % 7 = 0 THEN ' seventh' ELSE '' END
     FROM generate_series(1, 2000) i;
     INSERT INTO csm.cases (tenant_id, branch, requester_id, opened_by, account_id, opened_at, submitted_at, updated_at, subject)
     SELECT small.tenant(), 'b2b', small.u('north contact'), small.u('north contact'), small.a(CASE WHEN i % 4 = 0 THEN 'north' ELSE 'south' END), t, t, t,
            'common case ' || i || CASE WHEN i % 3 = 0 THEN ' third' ELSE '' END || CASE WHEN i % 50 = 0 THEN ' rarely' ELSE '' END || CASE WHEN i % 7 = 0 THEN ' seventh' ELSE '' END
-    FROM generate_series(1, 2000) i, LATERAL (SELECT now() - (floor(random() * random() * 2200) + 1) * interval '1 day' AS t WHERE i > 0) x;
+    FROM generate_series(1, 2000) i, LATERAL (SELECT CASE WHEN i % 11 = 0 THEN csm.slice_start(csm.time_slice(now()) - i % 70) ELSE now() - (floor(random() * random() * 2200) + 1) * interval '1 day' END AS t) x;
     PERFORM set_config('csm.importing', 'off', true);
 END $$;
 ANALYZE csm.articles, csm.cases;
@@ -100,6 +100,25 @@ SELECT ok(cardinality(f) > 0 AND f <@ pg_temp.plain('desk manager', 'csm_agent',
 FROM pg_temp.found('desk manager', 'csm_agent', 'gaskwt', '{article}') f;
 SELECT is(pg_temp.found('desk manager', 'csm_agent', number, '{article}'), CASE state WHEN 'published' THEN ARRAY[id] ELSE '{}' END, 'A5 nor does its number: ' || state)
 FROM (SELECT DISTINCT ON (state) number, state, id FROM csm.articles WHERE title ~ 'heading' ORDER BY state, id) a;
+
+SELECT is(small.run(small.u('desk manager'), 'csm_agent', $$SELECT count FROM csm.search_facets('common', '{article}') WHERE facet = 'kind'$$),
+          cardinality(pg_temp.plain('desk manager', 'csm_agent', 'SELECT id FROM csm.articles WHERE state = ''published'' AND search @@ ''common'''))::text,
+          'A5 facets count what is published');
+
+-- A number is a word of its case as well; what is opened after the first page has no part in the others.
+SELECT is(cardinality(pg_temp.found('b2b agent', 'csm_agent', number, '{case}')), 1, 'A5 a number finds its case once')
+FROM csm.cases WHERE subject LIKE 'common case 12 %' AND tenant_id = small.tenant();
+SELECT small.run(small.u('north contact'), 'csm_portal', $$SELECT cursor FROM csm.search('third seventh', '{case}', "limit" => 1)$$) AS cursor \gset
+DO $$
+BEGIN
+    PERFORM set_config('csm.importing', 'on', true);
+    INSERT INTO csm.cases (tenant_id, branch, requester_id, opened_by, account_id, opened_at, submitted_at, updated_at, subject, description)
+    SELECT small.tenant(), 'b2b', small.u('north contact'), small.u('north contact'), small.a('north'), t, t, t, 'later', 'third seventh' FROM clock_timestamp() t;
+    PERFORM set_config('csm.importing', 'off', true);
+END $$;
+SELECT is(small.run(small.u('north contact'), 'csm_portal', format($$SELECT count(*) FILTER (WHERE title = 'later') || ' of ' || (count(*) > 5)
+              FROM csm.search('third seventh', '{case}', "limit" => 100, after => %s)$$, after)), n || ' of true', 'A5 what is opened later is on no page: ' || n)
+FROM (VALUES ('NULL', 1), (quote_literal(:'cursor'), 0)) v(after, n);
 
 -- ---- suggestions: of what is there, and no mistake does harm ----
 CREATE FUNCTION pg_temp.suggested(who text, role_name text, typed text) RETURNS bigint[] LANGUAGE plpgsql AS $$
