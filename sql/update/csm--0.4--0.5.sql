@@ -1,4 +1,5 @@
 -- From 0.4 to 0.5.
+\echo Use "ALTER EXTENSION csm UPDATE TO '0.5'" to load this file. \quit
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- 37_cases.sql
