@@ -48,7 +48,7 @@ bench: ## measure (FRESH=1 builds the data of reads anew; WRITES=1 only writes, 
 	@[ -n '$(WRITES)$(PEOPLE)$(CRITERIA)' -a -z '$(SEARCH)' ] || test/bench/search.sh
 	@[ -n '$(WRITES)$(PEOPLE)$(SEARCH)' -a -z '$(CRITERIA)' ] || test/bench/criteria.sh
 
-lint: ## compare symbols with SQL, check PL/pgSQL and install scripts (ANALYZE=1: gcc -fanalyzer too)
+lint: ## compare symbols with SQL and README with both, check PL/pgSQL and install scripts (ANALYZE=1: gcc -fanalyzer too)
 	@test/lib/deps.sh
 	@ANALYZE='$(ANALYZE)' test/lib/lint.sh
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that need no test data: C symbols against SQL, install scripts, PL/pgSQL. ANALYZE=1 adds gcc's analyzer.
+# Checks that need no test data: C symbols against SQL, install scripts, PL/pgSQL, README's reference. ANALYZE=1 adds gcc's analyzer.
 set -eu -o pipefail
 . "$(dirname "$0")/server.sh"
 cd "$CSM_REPO"
@@ -59,6 +59,15 @@ SQL
     [ -z "$found" ] || problem "plpgsql_check:"$'\n'"$found"
 }
 
+# README's reference against the catalogue, its table of errors against what is raised.
+check_reference()
+{
+    local found
+    found=$(csm_psql "$work" -d postgres -At -f "$PWD/test/lib/reference.sql" |
+        perl test/lib/reference.pl "$("$PG_CONFIG" --includedir-server)/utils/errcodes.h")
+    [ -z "$found" ] || problem "$found"
+}
+
 check_with_analyzer()
 {
     local found
@@ -77,6 +86,7 @@ if compgen -G 'sql/install/*.sql' >/dev/null; then
     trap 'csm_server_remove "$work"' EXIT
     csm_server_start "$work"
     check_plpgsql
+    check_reference
 fi
 if [ "$problems" -gt 0 ]; then
     echo "lint: $problems problems"
