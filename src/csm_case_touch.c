@@ -52,7 +52,7 @@ is_guard(const Trigger *t)
 	return function.fn_addr == csm_case_guard && t->tgqual == NULL;
 }
 
-/* The guard is the one BEFORE trigger, and nobody asked to hear of statements or of updated_at. */
+/* The guard is the one BEFORE trigger, and nobody asked to hear of statements, of their rows together or of updated_at. */
 static bool
 as_installed(Relation cases, int updated_at)
 {
@@ -61,7 +61,8 @@ as_installed(Relation cases, int updated_at)
 
 	if (triggers == NULL || cases->rd_rules != NULL || cases->rd_rel->relkind != RELKIND_RELATION ||
 		SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA ||
-		triggers->trig_update_before_statement || triggers->trig_update_after_statement)
+		triggers->trig_update_before_statement || triggers->trig_update_after_statement ||
+		triggers->trig_update_old_table || triggers->trig_update_new_table)
 		return false;
 	for (int i = 0; i < triggers->numtriggers; i++)
 	{
@@ -181,6 +182,7 @@ write_row(Relation cases, HeapTuple before, HeapTuple after)
 	csm_update_indexes changed;
 	TM_FailureData failure;
 	LockTupleMode mode;
+	List	   *to_check;
 
 	ExecForceStoreHeapTuple(after, slot, false);
 	slot->tts_tableOid = RelationGetRelid(cases);
@@ -193,8 +195,8 @@ write_row(Relation cases, HeapTuple before, HeapTuple after)
 	if (table_tuple_update(cases, &tid, slot, command, GetActiveSnapshot(), InvalidSnapshot,
 						   true, &failure, &mode, &changed) != TM_Ok)
 		elog(ERROR, "a locked case could not be written");
-	csm_target_update_entries(target, changed);
-	ExecARUpdateTriggers(target->estate, target->rel, NULL, NULL, &tid, NULL, slot, NIL, NULL, false);
+	to_check = csm_target_update_entries(target, changed);
+	ExecARUpdateTriggers(target->estate, target->rel, NULL, NULL, &tid, NULL, slot, to_check, NULL, false);
 	AfterTriggerEndQuery(target->estate);
 	csm_target_give(target);
 }

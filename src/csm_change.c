@@ -40,16 +40,18 @@ csm_change_row(const char *table, ItemPointer at, int ncolumns, const Datum *val
 		table_close(relation, NoLock);
 		return false;
 	}
+	CheckCmdReplicaIdentity(relation, CMD_UPDATE);
 	target = csm_target_take(relation);
 	slot = target->slot;
 	memcpy(slot->tts_values, values, ncolumns * sizeof(Datum));
 	memcpy(slot->tts_isnull, nulls, ncolumns * sizeof(bool));
 	ExecStoreVirtualTuple(slot);
+	csm_target_check(target);
 
 	done = table_tuple_update(relation, at, slot, GetCurrentCommandId(true), InvalidSnapshot, InvalidSnapshot,
 							  true, &failure, &mode, &indexes) == TM_Ok;
 	if (done)
-		csm_target_update_entries(target, indexes);
+		list_free(csm_target_update_entries(target, indexes));
 	*at = slot->tts_tid;
 	csm_target_give(target);
 	table_close(relation, NoLock);
@@ -62,10 +64,14 @@ csm_delete_row(const char *table, ItemPointer at)
 {
 	Relation	relation = table_open(csm_look_oid(table), RowExclusiveLock);
 	TM_FailureData failure;
-	bool		done = csm_is_plain_table(relation, 0, TRIGGER_TYPE_DELETE) &&
-		table_tuple_delete(relation, at, GetCurrentCommandId(true), InvalidSnapshot, InvalidSnapshot,
-						   true, &failure, false) == TM_Ok;
+	bool		done = false;
 
+	if (csm_is_plain_table(relation, 0, TRIGGER_TYPE_DELETE))
+	{
+		CheckCmdReplicaIdentity(relation, CMD_DELETE);
+		done = table_tuple_delete(relation, at, GetCurrentCommandId(true), InvalidSnapshot, InvalidSnapshot,
+								  true, &failure, false) == TM_Ok;
+	}
 	table_close(relation, NoLock);
 	CommandCounterIncrement();
 	return done;

@@ -12,7 +12,7 @@
  * and nothing done, where somebody else has changed the row meanwhile, or the
  * table is not as the install script made it: then a statement has to do it.
  *
- * Values stand in the order of the table's columns.  Check constraints and
+ * Values stand in the order of the table's columns.  csm's own constraints and
  * foreign keys are not looked at: the caller vouches for what it changes.  A row
  * that was changed stands elsewhere, and "at" says where.
  */

@@ -46,6 +46,13 @@
 #define csm_insert_index_tuples(rel, slot, estate) ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL)
 #endif
 
+/* 17: what an index keeps between insertions is given back. */
+#if PG_VERSION_NUM >= 170000
+#define csm_index_insert_cleanup(index, info) index_insert_cleanup(index, info)
+#else
+#define csm_index_insert_cleanup(index, info) ((void) 0)
+#endif
+
 /* 18: whether a deferrable key counts; and what index scans count for EXPLAIN. */
 #if PG_VERSION_NUM >= 180000
 #define csm_primary_key(rel) RelationGetPrimaryKeyIndex(rel, false)

@@ -149,6 +149,53 @@ csm_target_give(CsmTarget *target)
 	place->kept = target;
 }
 
+/* ---- constraints ---- */
+
+/*
+ * How many CHECK constraints a journal has, which the rows that csm makes
+ * satisfy.  A number that is wrong costs time and nothing else.
+ */
+static int
+installed_checks(Relation relation)
+{
+	static const struct
+	{
+		const char *table;
+		int			checks;
+	}			installed[] = {{"events", 5}, {"timers", 2}, {"case_slas", 1}, {"sla_events", 1}};
+
+	for (int i = 0; i < (int) lengthof(installed); i++)
+	{
+		if (strcmp(RelationGetRelationName(relation), installed[i].table) == 0)
+			return installed[i].checks;
+	}
+	return 0;
+}
+
+static bool
+lacks_value(TupleDesc desc, const bool *nulls)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (nulls[i] && TupleDescAttr(desc, i)->attnotnull)
+			return true;
+	}
+	return false;
+}
+
+/* Somebody may have added constraints of his own. */
+void
+csm_target_check(CsmTarget *target)
+{
+	Relation	relation = target->rel->ri_RelationDesc;
+	TupleDesc	desc = RelationGetDescr(relation);
+
+	target->slot->tts_tableOid = RelationGetRelid(relation);
+	if (desc->constr != NULL &&
+		(desc->constr->num_check != installed_checks(relation) || lacks_value(desc, target->slot->tts_isnull)))
+		ExecConstraints(target->rel, target->slot, target->estate);
+}
+
 /* ---- indexes ---- */
 
 /* Other kinds than btree keep something in it that ends with the statement. */
@@ -185,7 +232,10 @@ static void
 close_indexes(CsmTarget *target)
 {
 	for (int i = 0; i < target->rel->ri_NumIndices; i++)
+	{
+		csm_index_insert_cleanup(target->rel->ri_IndexRelationDescs[i], target->rel->ri_IndexRelationInfo[i]);
 		index_close(target->rel->ri_IndexRelationDescs[i], NoLock);
+	}
 }
 
 void
@@ -197,13 +247,16 @@ csm_target_insert_entries(CsmTarget *target)
 	close_indexes(target);
 }
 
-void
+List *
 csm_target_update_entries(CsmTarget *target, csm_update_indexes changed)
 {
+	List	   *to_check = NIL;
+
 	if (!csm_any_index(changed))
-		return;
+		return NIL;
 	open_indexes(target);
 	if (target->rel->ri_NumIndices > 0)
-		list_free(csm_update_index_tuples(target->rel, target->slot, target->estate, changed));
+		to_check = csm_update_index_tuples(target->rel, target->slot, target->estate, changed);
 	close_indexes(target);
+	return to_check;
 }

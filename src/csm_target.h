@@ -28,8 +28,14 @@ typedef struct CsmTarget
 extern CsmTarget *csm_target_take(Relation relation);
 extern void csm_target_give(CsmTarget *target);
 
-/* Index entries for the row in the slot; new ones, or those that an update made necessary. */
+/* An error where the row in the slot, values in its arrays, violates a constraint that somebody added. */
+extern void csm_target_check(CsmTarget *target);
+
+/*
+ * Index entries for the row in the slot; new ones, or those that an update made
+ * necessary: then the deferrable keys that are still to be checked.
+ */
 extern void csm_target_insert_entries(CsmTarget *target);
-extern void csm_target_update_entries(CsmTarget *target, csm_update_indexes changed);
+extern List *csm_target_update_entries(CsmTarget *target, csm_update_indexes changed);
 
 #endif							/* CSM_TARGET_H */

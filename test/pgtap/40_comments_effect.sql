@@ -1,5 +1,6 @@
 -- What a comment does to its case is written without a statement (src/csm_case_touch.c). The same life is led again where a
--- statement has to do it, because somebody attached a trigger of his own to csm.cases: it must leave the same rows.
+-- statement has to do it, because somebody attached a trigger of his own to csm.cases: it must leave the same rows. And what
+-- others attach to the tables that C writes without a statement is heard as by one.
 \set ON_ERROR_STOP on
 CREATE SCHEMA effect;
 CREATE TABLE effect.person (name text PRIMARY KEY, id bigint NOT NULL, role_name text NOT NULL);
@@ -112,6 +113,74 @@ ALTER TABLE csm.case_history ADD COLUMN remark text DEFAULT 'none';
 SELECT effect.run('agent', format('SELECT csm.comment(%s, ''noted'', ''internal'')', :constrained)) AS said \gset
 SELECT is((SELECT array_agg(remark) FROM csm.case_history WHERE case_id = :constrained), '{none,none,none,none}'::text[], 'D5 a column added in between has its default');
 ALTER TABLE csm.case_history DROP COLUMN remark;
+
+-- What others attached to the tables is heard, whoever writes the row: a constraint, a foreign key to or from a table of
+-- theirs, a deferrable key, a rule, a trigger with a transition table, a publication that must know what it deletes.
+CREATE FUNCTION effect.open(subject text) RETURNS bigint LANGUAGE sql AS $$
+    SELECT effect.run('requester', format('INSERT INTO csm.cases (subject) VALUES (%L) RETURNING id', subject))::bigint $$;
+CREATE FUNCTION effect.note(of_case bigint, visibility text DEFAULT 'internal') RETURNS text LANGUAGE sql AS $$
+    SELECT effect.run(CASE visibility WHEN 'internal' THEN 'agent' ELSE 'requester' END, format('SELECT (csm.comment(%s, ''noted'', %L)).id', of_case, visibility)) $$;
+CREATE FUNCTION effect.act(of_case bigint, action text, fields text DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
+    SELECT effect.run('agent', format('SELECT (csm.act(%s, %L, NULL, %L)).state', of_case, action, fields)) $$;
+SELECT effect.open('attached to') AS attached \gset
+
+ALTER TABLE csm.events ADD CONSTRAINT zz CHECK (kind <> 'commented') NOT VALID;
+SELECT throws_ok(format('SELECT effect.note(%s)', :attached), '23514', NULL, 'D5 a constraint on events holds for what C writes');
+ALTER TABLE csm.events DROP CONSTRAINT zz;
+DELETE FROM csm.events WHERE side IS NULL;
+ALTER TABLE csm.events ALTER side SET NOT NULL;
+SELECT throws_ok(format('SELECT effect.note(%s)', :attached), '23502', NULL, 'D5 a column must have a value where somebody says so');
+ALTER TABLE csm.events ALTER side DROP NOT NULL;
+
+CREATE TABLE effect.kind (kind text PRIMARY KEY);
+INSERT INTO effect.kind VALUES ('opened');
+ALTER TABLE csm.events ADD CONSTRAINT zz FOREIGN KEY (kind) REFERENCES effect.kind NOT VALID;
+GRANT SELECT ON effect.kind TO csm_owner;
+SELECT throws_ok(format('SELECT effect.note(%s)', :attached), '23503', NULL, 'D5 so does a foreign key to a table outside csm');
+ALTER TABLE csm.events DROP CONSTRAINT zz;
+
+SELECT effect.open('noted once') AS once \gset
+SELECT effect.note(:once) AS said \gset
+SELECT format('ALTER TABLE csm.events ADD CONSTRAINT zz EXCLUDE USING btree (kind WITH =) WHERE (case_id = %s) DEFERRABLE', :once) \gexec
+SELECT throws_ok(format('SELECT effect.note(%s)', :once), '23P01', NULL, 'D5 and a deferrable one');
+ALTER TABLE csm.events DROP CONSTRAINT zz;
+
+SELECT effect.open('attached too') AS other_case \gset
+SELECT format('ALTER TABLE csm.cases ADD CONSTRAINT zz EXCLUDE USING btree (needs_attention WITH =) WHERE (needs_attention AND id IN (%s, %s)) DEFERRABLE', :attached, :other_case) \gexec
+UPDATE csm.cases SET needs_attention = (id = :other_case) WHERE id IN (:attached, :other_case);
+SELECT throws_ok(format('SELECT effect.note(%s, ''shared'')', :attached), '23P01', NULL, 'D5 and one of the case that a comment touches');
+ALTER TABLE csm.cases DROP CONSTRAINT zz;
+
+CREATE RULE zz AS ON INSERT TO csm.events DO ALSO INSERT INTO effect.heard VALUES ('rule ' || new.kind);
+SELECT effect.note(:attached) AS said \gset
+SELECT is((SELECT array_agg(what) FROM effect.heard WHERE what LIKE 'rule%'), '{rule commented}', 'D5 a rule is obeyed');
+DROP RULE zz ON csm.events;
+
+CREATE FUNCTION effect.hear_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO effect.heard SELECT 'changed ' || n.id FROM changed n;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER zz AFTER UPDATE ON csm.cases REFERENCING NEW TABLE AS changed FOR EACH ROW EXECUTE FUNCTION effect.hear_changed();
+SELECT effect.note(:attached) AS said \gset
+SELECT is((SELECT count(*)::int FROM effect.heard WHERE what = format('changed %s', :attached)), 1, 'D5 a row trigger has its transition table');
+DROP TRIGGER zz ON csm.cases;
+
+UPDATE csm.case_types SET settings = settings || '{"reminder_days": 5, "close_days": 10}' WHERE case_type = 'case';
+SELECT effect.act(:attached, 'take') AS said, effect.act(:attached, 'propose', '{"resolution_code": "a", "resolution_notes": "b"}') AS proposed \gset
+SELECT is((SELECT array_agg(kind ORDER BY kind) FROM csm.timers WHERE case_id = :attached), '{auto_close_reminder}', 'B16 a proposed solution waits');
+CREATE TABLE effect.watched AS SELECT kind, object_id, tenant_id FROM csm.timers WHERE case_id = :attached;
+ALTER TABLE effect.watched ADD FOREIGN KEY (kind, object_id, tenant_id) REFERENCES csm.timers ON DELETE CASCADE;
+SET client_min_messages = error;
+CREATE PUBLICATION zz FOR TABLE csm.timers WHERE (attempts = 0);
+RESET client_min_messages;
+SELECT throws_ok(format($$SELECT effect.run('requester', 'SELECT (csm.act(%s, ''reject'', ''No''))')$$, :attached), '42P10', NULL,
+                 'D5 a publication that cannot tell what is deleted refuses the deletion');
+DROP PUBLICATION zz;
+SELECT effect.run('requester', format('SELECT (csm.act(%s, ''reject'', ''No'')).state', :attached)) AS rejected \gset
+SELECT is((SELECT count(*)::int FROM csm.timers WHERE case_id = :attached), 0, 'D5 without it the timers go');
+SELECT is((SELECT count(*)::int FROM effect.watched), 0, 'D5 and what refers to them with them');
+DROP TABLE effect.watched;
 
 -- Many versions of a row: those that leave their page are found by every index.
 SELECT count(effect.run('requester', format('SELECT csm.comment(%s, repeat(''x'', 200))', :constrained))) AS comments FROM generate_series(1, 100) \gset
