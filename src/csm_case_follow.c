@@ -28,6 +28,7 @@
 #include "csm_type_setting.h"
 
 PG_FUNCTION_INFO_V1(csm_case_follows);
+PG_FUNCTION_INFO_V1(csm_kept_open);
 
 /* What a child of a major case can take over. */
 static const CsmCaseColumn passed_columns[] = {
@@ -103,6 +104,29 @@ await_survey(const CsmCaseRow *row, int64 tenant_id, int64 case_id)
 	if (csm_case_row_null(row, CASE_parent_id) &&
 		csm_type_setting(tenant_id, csm_case_row_text(row, CASE_case_type), "survey") != NULL)
 		csm_timer_set(tenant_id, "survey", case_id, case_id, GetCurrentTimestamp());
+}
+
+static void
+take_escalated(HeapTuple tuple, Relation table, void *arg)
+{
+	bool		isnull;
+	char	   *state = TextDatumGetCString(csm_look_value(tuple, table, "state", &isnull));
+
+	*(bool *) arg = strcmp(state, "escalated") == 0;
+}
+
+/*
+ * csm_private.kept_open(needs_attention, escalated, account_id): asked by the
+ * handlers of timers, which hold the lock of the case.
+ */
+Datum
+csm_kept_open(PG_FUNCTION_ARGS)
+{
+	bool		kept = PG_GETARG_BOOL(0) || PG_GETARG_BOOL(1);
+
+	if (!kept && !PG_ARGISNULL(2))
+		csm_look_last("escalations", "escalations_open_account_idx", PG_GETARG_INT64(2), take_escalated, &kept);
+	PG_RETURN_BOOL(kept);
 }
 
 /* ---- disputes ---- */

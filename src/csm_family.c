@@ -1,7 +1,7 @@
 /*
  * csm_family.c
- *	  The trigger of csm.case_entries for major cases, whose children may get
- *	  the entry as well.
+ *	  Parents and children: whether a case has any, and the trigger of
+ *	  csm.case_entries for major cases, whose children may get the entry as well.
  *
  * In C because every entry fires it and few concern a major case.  The guard reads
  * the case before the entry is written, and says so when it has met one; as
@@ -19,9 +19,11 @@
 
 #include "csm_family.h"
 #include "csm_lifecycle.h"
+#include "csm_look.h"
 #include "csm_spi.h"
 
 PG_FUNCTION_INFO_V1(csm_entry_family);
+PG_FUNCTION_INFO_V1(csm_has_children);
 
 static TimestampTz met_in = 0;	/* start of the client statement; 0: none */
 
@@ -66,4 +68,15 @@ csm_entry_family(PG_FUNCTION_ARGS)
 		values[i] = value_of(data, columns[i]);
 	csm_spi_write(sql, 4, types, values, NULL, NULL, NULL);
 	return PointerGetDatum(NULL);
+}
+
+/*
+ * csm_private.has_children(case_id).  Asked for each child of a parent that may
+ * have a hundred thousand; by statistics that know that parent, the planner would
+ * read them all to find that a child has none.
+ */
+Datum
+csm_has_children(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(csm_look_any("case_children", "case_children_pkey", PG_GETARG_INT64(0)));
 }

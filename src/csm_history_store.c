@@ -118,16 +118,33 @@ insert_link(const CsmLink *link, const uint8 *salt, const Jsonb *payload, const 
 		csm_spi_write(sql, 17, types, values, nulls, NULL, NULL);
 }
 
+/* Random bytes cost less when many are fetched at once; each is handed out once and not kept. */
+static void
+take_salt(uint8 *salt)
+{
+	static uint8 random[64 * CSM_SALT_BYTES];
+	static int	left = 0;
+
+	if (left == 0)
+	{
+		if (!pg_strong_random(random, sizeof(random)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not get random bytes for the history of a case")));
+		left = sizeof(random);
+	}
+	left -= CSM_SALT_BYTES;
+	memcpy(salt, random + left, CSM_SALT_BYTES);
+	explicit_bzero(random + left, CSM_SALT_BYTES);
+}
+
 /* Chains the link to the head, which then is the link. */
 void
 csm_history_append(CsmLink *link, const Jsonb *payload, CsmHead *head)
 {
 	uint8		salt[CSM_SALT_BYTES];
 
-	if (!pg_strong_random(salt, sizeof(salt)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not get random bytes for the history of a case")));
+	take_salt(salt);
 	if (link->actor_name == NULL)
 		link->actor_name = csm_look_person_name(link->actor_id);
 	if (link->actor_name == NULL)

@@ -3,9 +3,9 @@
  *	  Writes csm.timers.  What a timer means, the module that sets it knows;
  *	  csm.run_due() calls that module's handler when it is due.
  *
- * C code, which holds the lock of the case, looks first whether there is one,
- * and needs no statement then.  SQL may set a timer without that lock, so it
- * always takes the statement.
+ * Who holds the lock of the case looks first whether there is one, and needs no
+ * statement then.  csm_private.set_timer() asks for no lock, so it always takes
+ * the statement.
  */
 #include "postgres.h"
 
@@ -22,6 +22,7 @@
 #include "csm_timer.h"
 
 PG_FUNCTION_INFO_V1(csm_set_timer);
+PG_FUNCTION_INFO_V1(csm_set_case_timer);
 
 /* A failure that was noted belongs to the old time. */
 static void
@@ -163,5 +164,15 @@ csm_set_timer(PG_FUNCTION_ARGS)
 	else
 		set_by_statement(PG_GETARG_INT64(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_INT64(2),
 						 PG_ARGISNULL(3) ? 0 : PG_GETARG_INT64(3), PG_GETARG_TIMESTAMPTZ(4));
+	PG_RETURN_VOID();
+}
+
+/* csm_private.set_case_timer(tenant_id, kind, case_id, due_at): the caller holds the lock of the case. */
+Datum
+csm_set_case_timer(PG_FUNCTION_ARGS)
+{
+	int64		case_id = PG_GETARG_INT64(2);
+
+	csm_timer_set(PG_GETARG_INT64(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), case_id, case_id, PG_GETARG_TIMESTAMPTZ(3));
 	PG_RETURN_VOID();
 }

@@ -49,3 +49,10 @@ ALTER FUNCTION csm_private.set_timer(bigint, text, bigint, bigint, timestamptz) 
 REVOKE ALL ON FUNCTION csm_private.set_timer(bigint, text, bigint, bigint, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION csm_private.set_timer(bigint, text, bigint, bigint, timestamptz) IS
 'Sets or moves the timer of a kind and object; due_at NULL clears it, case_id NULL where the object belongs to no case';
+
+CREATE FUNCTION csm_private.set_case_timer(tenant_id bigint, kind text, case_id bigint, due_at timestamptz) RETURNS void
+AS 'MODULE_PATHNAME', 'csm_set_case_timer' LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
+ALTER FUNCTION csm_private.set_case_timer(bigint, text, bigint, timestamptz) OWNER TO csm_owner;
+REVOKE ALL ON FUNCTION csm_private.set_case_timer(bigint, text, bigint, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION csm_private.set_case_timer(bigint, text, bigint, timestamptz) IS
+'csm_private.set_timer() for a timer whose object is a case that the caller has locked; NULL for any argument: nothing is done';

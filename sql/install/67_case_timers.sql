@@ -47,19 +47,21 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    looked_again bigint;
     closing bigint[];
 BEGIN
     WITH resolved AS MATERIALIZED (
-        SELECT c.id, c.tenant_id, c.case_type, c.resolved_at, NOT c.auto_close OR csm_private.kept_open(c) AS kept
+        SELECT c.id, c.tenant_id, c.case_type, c.resolved_at, NOT c.auto_close OR csm_private.kept_open(c.needs_attention, c.escalated, c.account_id) AS kept
         FROM csm.cases c WHERE c.id = ANY (case_ids) AND c.state_class = 'resolved'
     ), due AS MATERIALIZED (
         SELECT r.*, r.resolved_at + csm_private.type_period(r.tenant_id, r.case_type, 'close_days') AS closes_at FROM resolved r
-    ), again AS (
-        INSERT INTO csm.timers (tenant_id, kind, object_id, case_id, due_at)
-        SELECT d.tenant_id, 'auto_close', d.id, d.id, CASE WHEN d.closes_at > at THEN d.closes_at ELSE at + interval '24 hours' END
+    ), again AS MATERIALIZED (
+        SELECT csm_private.set_case_timer(d.tenant_id, 'auto_close', d.id,
+                                          CASE WHEN d.closes_at > at THEN d.closes_at ELSE at + interval '24 hours' END)
         FROM due d WHERE d.closes_at IS NOT NULL AND (d.kept OR d.closes_at > at)
     )
-    SELECT array_agg(d.id ORDER BY d.id) INTO closing FROM due d WHERE NOT d.kept AND d.closes_at <= at;
+    SELECT (SELECT count(*) FROM again), array_agg(d.id ORDER BY d.id) FILTER (WHERE NOT d.kept AND d.closes_at <= at)
+      INTO looked_again, closing FROM due d;
     IF closing IS NOT NULL THEN
         PERFORM csm_private.begin_acts(closing, 'close');
         UPDATE csm.cases c SET updated_at = c.updated_at WHERE c.id = ANY (closing);
@@ -73,11 +75,12 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    looked_again bigint;
     closing bigint[];
     reminding bigint[];
 BEGIN
     WITH resolved AS MATERIALIZED (
-        SELECT c.id, c.tenant_id, c.case_type, c.resolved_at, NOT c.auto_close OR csm_private.kept_open(c) AS kept
+        SELECT c.id, c.tenant_id, c.case_type, c.resolved_at, NOT c.auto_close OR csm_private.kept_open(c.needs_attention, c.escalated, c.account_id) AS kept
         FROM csm.cases c WHERE c.id = ANY (case_ids) AND c.state_class = 'resolved'
     ), due AS MATERIALIZED (
         SELECT r.id, r.tenant_id, r.resolved_at + p.closes AS closes_at, r.resolved_at + p.reminds AS reminds_at,
@@ -85,15 +88,16 @@ BEGIN
         FROM resolved r,
              LATERAL (SELECT csm_private.type_period(r.tenant_id, r.case_type, 'close_days') AS closes,
                              csm_private.type_period(r.tenant_id, r.case_type, 'reminder_days') AS reminds) p
-    ), again AS (
-        INSERT INTO csm.timers (tenant_id, kind, object_id, case_id, due_at)
-        SELECT d.tenant_id, CASE WHEN d.kept OR d.reminds_at > at THEN 'auto_close_reminder' ELSE 'auto_close' END, d.id, d.id,
-               CASE WHEN d.reminds_at > at THEN d.reminds_at WHEN d.kept THEN at + interval '24 hours' ELSE d.closes_at END
+    ), again AS MATERIALIZED (
+        SELECT csm_private.set_case_timer(d.tenant_id,
+                   CASE WHEN d.kept OR d.reminds_at > at THEN 'auto_close_reminder' ELSE 'auto_close' END, d.id,
+                   CASE WHEN d.reminds_at > at THEN d.reminds_at WHEN d.kept THEN at + interval '24 hours' ELSE d.closes_at END)
         FROM due d WHERE NOT d.closes AND (d.kept OR d.reminds_at > at OR d.closes_at IS NOT NULL)
     )
-    SELECT array_agg(d.id ORDER BY d.id) FILTER (WHERE d.closes),
+    SELECT (SELECT count(*) FROM again),
+           array_agg(d.id ORDER BY d.id) FILTER (WHERE d.closes),
            array_agg(d.id ORDER BY d.id) FILTER (WHERE NOT d.closes AND NOT d.kept AND d.reminds_at <= at)
-      INTO closing, reminding FROM due d;
+      INTO looked_again, closing, reminding FROM due d;
     IF reminding IS NOT NULL THEN
         PERFORM csm_private.say_as_system_to_all(reminding, 'reminder_text',
             'A solution has been proposed. Please accept or reject it; without an answer the case will be closed.');
@@ -116,7 +120,7 @@ BEGIN
         RETURN;
     ELSIF c.follow_up_at > at THEN
         PERFORM csm_private.set_timer(c.tenant_id, 'awaiting_timeout', c.id, c.id, c.follow_up_at + interval '24 hours');
-    ELSIF NOT c.auto_close OR csm_private.kept_open(c) THEN
+    ELSIF NOT c.auto_close OR csm_private.kept_open(c.needs_attention, c.escalated, c.account_id) THEN
         PERFORM csm_private.set_timer(c.tenant_id, 'awaiting_timeout', c.id, c.id, at + interval '24 hours');
     ELSE
         PERFORM csm_private.act_as_system(c.id, 'time_out',

@@ -215,7 +215,7 @@ BEGIN
     SELECT * INTO c FROM csm.cases e WHERE e.id = object_id AND e.tenant_id = tenant_id;
     IF NOT 'accept' = ANY (csm_private.actions_for(c.tenant_id, c.case_type, c.state, 'system')) THEN
         RETURN;
-    ELSIF NOT c.auto_close OR csm_private.kept_open(c) THEN
+    ELSIF NOT c.auto_close OR csm_private.kept_open(c.needs_attention, c.escalated, c.account_id) THEN
         -- What stands in the way may be gone tomorrow.
         PERFORM csm_private.set_timer(tenant_id, 'dispute_auto_accept', object_id, object_id, at + interval '24 hours');
     ELSE

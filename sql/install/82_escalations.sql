@@ -147,14 +147,8 @@ REVOKE ALL ON FUNCTION csm_private.works_for_account(bigint, bigint) FROM PUBLIC
 COMMENT ON FUNCTION csm_private.works_for_account(bigint, bigint) IS
 'Whether the signed-in person works on cases of the account; false for nobody and for NULL';
 
-CREATE FUNCTION csm_private.kept_open(c csm.cases) RETURNS boolean
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT c.needs_attention OR c.escalated
-        OR c.account_id IS NOT NULL
-           AND EXISTS (SELECT FROM csm.escalations e
-                       WHERE e.account_id = c.account_id AND e.tenant_id = c.tenant_id AND e.state = 'escalated');
-END;
+CREATE FUNCTION csm_private.kept_open(needs_attention boolean, escalated boolean, account_id bigint) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_kept_open' LANGUAGE c STABLE;
 
 -- The flag of the case follows the escalation. The case is locked; the flag is
 -- csm's own to write.
@@ -419,7 +413,7 @@ DECLARE
     f record;
 BEGIN
     FOR f IN SELECT * FROM (VALUES
-        ('csm_private.kept_open(csm.cases)', NULL, 'Whether time leaves the case alone: it needs attention, or it or its account is escalated (R 2.4)'),
+        ('csm_private.kept_open(boolean, boolean, bigint)', NULL, 'Whether time leaves a case with such columns alone: it needs attention, or it or its account (NULL: it has none) is escalated (R 2.4)'),
         ('csm_private.flag_escalated(bigint, bigint, boolean)', NULL, 'Writes cases.escalated of a locked case, and the event'),
         ('csm_private.note_escalation(bigint, bigint, text)', NULL, 'A work note in the name of whoever escalates'),
         ('csm_private.escalation_needs_decision(csm.escalation_templates)', NULL, 'Whether anybody is there to decide'),

@@ -368,6 +368,9 @@ BEGIN
     END IF;
 END $$;
 
+CREATE FUNCTION csm_private.has_children(case_id bigint) RETURNS boolean
+AS 'MODULE_PATHNAME', 'csm_has_children' LANGUAGE c STABLE STRICT;
+
 -- run_due has locked the cases. A child that is a major case itself passes on by
 -- its own triggers.
 CREATE FUNCTION csm_private.due_follow_parent(case_ids bigint[], at timestamptz) RETURNS void
@@ -381,8 +384,7 @@ BEGIN
         WITH child AS (
             SELECT k.tenant_id, k.parent_id, k.followed, c.id,
                    c.major_state IS DISTINCT FROM 'accepted'
-                   AND EXISTS (SELECT FROM csm.case_children x WHERE x.parent_id = c.id AND x.tenant_id = c.tenant_id)
-                   AND csm_private.major_recursive(c.tenant_id) AS relays
+                   AND csm_private.major_recursive(c.tenant_id) AND csm_private.has_children(c.id) AS relays
             FROM unnest(case_ids) u JOIN csm.cases c ON c.id = u
             JOIN csm.case_children k ON k.case_id = c.id AND k.parent_id IS NOT DISTINCT FROM c.parent_id AND k.tenant_id = c.tenant_id
         )
@@ -620,6 +622,7 @@ BEGIN
         ('csm_private.entry_family()', NULL, 'AFTER INSERT trigger of csm.case_entries: calls csm_private.family_entry() where the case was proposed or accepted as a major case'),
         ('csm_private.copy_entry(bigint[], csm.case_entries)', NULL, 'Copies an entry of the parent onto its children, once; returns those that did not have it'),
         ('csm_private.follow_parent(bigint, bigint, bigint, bigint[], boolean)', NULL, 'Children that have followed their parent up to the same change take over what it wrote down since'),
+        ('csm_private.has_children(bigint)', NULL, 'Whether a case has, or had, children; false for one that does not exist'),
         ('csm_private.due_follow_parent(bigint[], timestamptz)', NULL, 'Handler: children take over what their parents wrote down'),
         ('csm_private.take_candidate(bigint, boolean)', NULL, 'Locks a case for staff who work on it, or for managers; errors SM001, 42501, SM004'),
         ('csm_private.set_major_state(csm.cases, text, text)', NULL, 'Writes cases.major_state of a locked case, a work note and an event'),

@@ -90,6 +90,27 @@ BEGIN
     RETURN outcomes;
 END $$;
 
+-- The next timers after the one seen last, locked. The settings keep to the one
+-- plan that stops after a group: timers come and go by the hundred thousand within
+-- a transaction, of which statistics know nothing, and a plan made for a few of
+-- them reads and sorts all for each group.
+CREATE FUNCTION csm_private.claim_timers(now timestamptz, seen csm.timers, "limit" integer, only_tenant bigint)
+RETURNS csm.timers[]
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+AS $$
+BEGIN
+    RETURN (SELECT array_agg(x.d ORDER BY (x.d).due_at, (x.d).kind, (x.d).object_id)
+            FROM (SELECT d FROM csm.timers d
+                  WHERE d.due_at <= claim_timers.now AND (d.due_at, d.kind, d.object_id) > (seen.due_at, seen.kind, seen.object_id)
+                    AND (only_tenant IS NULL OR d.tenant_id = only_tenant)
+                  ORDER BY d.due_at, d.kind, d.object_id
+                  LIMIT claim_timers."limit" FOR UPDATE SKIP LOCKED) x);
+END $$;
+
 -- Runs as csm_owner whoever asks; only csm.run_due() and csm.run_due_in(), which
 -- check the caller, may execute it.
 CREATE FUNCTION csm_private.run_timers(now timestamptz, "limit" integer, only_tenant bigint)
@@ -117,12 +138,7 @@ BEGIN
     seen.kind := '';
     seen.object_id := 0;
     LOOP
-        SELECT array_agg(x.d ORDER BY (x.d).due_at, (x.d).kind, (x.d).object_id) INTO claimed
-        FROM (SELECT d FROM csm.timers d
-              WHERE d.due_at <= run_timers.now AND (d.due_at, d.kind, d.object_id) > (seen.due_at, seen.kind, seen.object_id)
-                AND (only_tenant IS NULL OR d.tenant_id = only_tenant)
-              ORDER BY d.due_at, d.kind, d.object_id
-              LIMIT least(group_size, left_over) FOR UPDATE SKIP LOCKED) x;
+        claimed := csm_private.claim_timers(run_timers.now, seen, least(group_size, left_over), only_tenant);
         EXIT WHEN claimed IS NULL;
         seen := claimed[cardinality(claimed)];
         left_over := left_over - cardinality(claimed);
@@ -226,6 +242,7 @@ BEGIN
     FOREACH f IN ARRAY ARRAY[
         'csm_private.run_timer(csm.timers, timestamptz)',
         'csm_private.run_group(csm.timers[], timestamptz)',
+        'csm_private.claim_timers(timestamptz, csm.timers, integer, bigint)',
         'csm_private.run_timers(timestamptz, integer, bigint)',
         'csm.run_due_in(bigint, timestamptz, integer)',
         'csm.run_due(timestamptz, integer)',
@@ -240,6 +257,8 @@ COMMENT ON FUNCTION csm_private.run_timer(csm.timers, timestamptz) IS
 'Runs the handler of a timer whose case is locked; error 0A000 for a kind without a handler';
 COMMENT ON FUNCTION csm_private.run_group(csm.timers[], timestamptz) IS
 'Removes claimed timers and runs their handlers; done or busy for each, in their order';
+COMMENT ON FUNCTION csm_private.claim_timers(timestamptz, csm.timers, integer, bigint) IS
+'Timers due by now after the one seen last, in their order, at most limit, locked; those that another session holds are passed over. only_tenant NULL for all tenants; NULL when there is none';
 COMMENT ON FUNCTION csm_private.run_timers(timestamptz, integer, bigint) IS
 'Body of csm.run_due(); only_tenant NULL for all tenants. Error 22023 for a null or a limit below 1';
 COMMENT ON FUNCTION csm.run_due_in(bigint, timestamptz, integer) IS

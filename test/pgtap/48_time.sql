@@ -64,6 +64,14 @@ SELECT cw.exclude(reason, kept, false) FROM cw.pair;
 SELECT is(cw.due(11.1, 'auto_close'), 'auto_close 5/0/0', 'R2.4 looked at again a day later');
 SELECT is(cw.state(kept), 'closed', 'R2.4 closed once it is over: ' || reason) FROM cw.pair;
 
+-- An escalation of the account that nobody has decided yet keeps nothing open.
+INSERT INTO csm.groups (name) VALUES ('deciders') RETURNING id AS deciders \gset
+INSERT INTO csm.group_members (group_id, user_id) VALUES (:deciders, :manager);
+INSERT INTO csm.escalation_templates (template, label, approval_group_id) VALUES ('decided', 'Decided', :deciders);
+SELECT cw.new_case('only asked for', 'resolved', 'stranger') AS c \gset
+SELECT is(cw.as('agent', format('SELECT csm.request_account_escalation(%s, ''decided'', ''inactivity'', ''x'')', :beta)), 'requested', 'R2.4 fixture: asked for');
+SELECT is(cw.due(10.01, 'auto_close') || ' ' || cw.state(:c), 'auto_close_reminder 1/0/0 closed', 'R2.4 and is closed by time');
+
 -- A solution that is given up.
 SELECT cw.new_case('given up', 'resolved') AS c \gset
 SELECT is(cw.as('customer', format('SELECT (csm.act(%s, ''reject'', ''No'')).state', :c)), 'open', 'R2.2.14 fixture: rejected');
