@@ -4,8 +4,8 @@
 -- once each, in batches; each batch has a timer of its own, so that several
 -- runners share the work and a crash loses none of it. A batch asks for each
 -- person, as he (csm_private.as_person()), whether he reads the publication, and
--- puts it into the outbox for him alone, in his language. Who does not read it,
--- has no address or does not want it gets nothing.
+-- puts it into the outbox for him alone, in his language; csm.next_mail() asks once
+-- more. Who does not read it, has no address or does not want it gets nothing.
 
 CREATE TABLE csm.publication_recipients (
     id bigint GENERATED ALWAYS AS IDENTITY,
@@ -36,7 +36,7 @@ COMMENT ON COLUMN csm.publication_recipients.tenant_id IS 'Tenant of the row';
 COMMENT ON COLUMN csm.publication_recipients.publication_id IS 'The publication';
 COMMENT ON COLUMN csm.publication_recipients.user_id IS 'The person';
 COMMENT ON COLUMN csm.publication_recipients.batch IS 'With which others he is looked at: object of a timer of kind publication_mail';
-COMMENT ON COLUMN csm.publication_recipients.state IS 'waiting; mailed: his message was put into csm.outbox; withheld: he does not read it, has no address, does not want it, or it ended before; failed: it could not be put together';
+COMMENT ON COLUMN csm.publication_recipients.state IS 'waiting; mailed: his message was put into csm.outbox; withheld: he did not read it, had no address or did not want it, then or when it was handed to the sender, or it ended before; failed: it could not be put together';
 COMMENT ON COLUMN csm.publication_recipients.settled_at IS 'When that was; NULL while he waits';
 COMMENT ON POLICY publication_recipients_select ON csm.publication_recipients IS 'One''s own, of what one reads; all for who manages the audience';
 
@@ -311,6 +311,29 @@ AS $$
                    WHERE p.id = publication_stands.publication_id AND p.tenant_id = publication_stands.tenant_id AND p.state = 'published')
 $$;
 
+-- Between the outbox and the sender much may have happened: who was to be mailed
+-- is asked once more.
+CREATE FUNCTION csm_private.publication_recipient(publication_id bigint, tenant_id bigint, user_id bigint) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    of record;
+BEGIN
+    SELECT p.audience_id, btrim(u.email) AS email, csm_private.role_of_person(u.id, u.tenant_id) AS role INTO of
+    FROM csm.publications p
+    JOIN csm.publication_series s ON s.id = p.series_id AND s.tenant_id = p.tenant_id
+    JOIN csm.users u ON u.id = user_id AND u.tenant_id = p.tenant_id
+    WHERE p.id = publication_id AND p.tenant_id = tenant_id AND u.enabled AND csm_private.is_address(u.email)
+      AND csm_private.wants_notification(u.id, u.tenant_id, s.event, 'email') IS NOT FALSE;
+    IF FOUND AND csm_private.as_person(user_id, of.role, 'csm_private.reads_audience(jsonb)'::regprocedure,
+                                       jsonb_build_object('audience_id', of.audience_id)) = 'true' THEN
+        RETURN of.email;
+    END IF;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION csm_private.due_publication_clear(tenant_id bigint, object_id bigint, at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -354,6 +377,7 @@ BEGIN
         ('csm_private.reads_audience(jsonb)', 'csm_portal, csm_agent', 'Whether whoever runs it reads as one of the audience {"audience_id": …}. Run by csm_private.as_person()'),
         ('csm_private.due_publication_mail(bigint, bigint, timestamptz)', NULL, 'Handler of timers of kind publication_mail: a mail for each person of a batch who is enabled, has a plain address, did not say that he wants none, and whom the audience of the publication lets read now'),
         ('csm_private.publication_stands(bigint, bigint)', NULL, 'Whether the publication is published still'),
+        ('csm_private.publication_recipient(bigint, bigint, bigint)', NULL, 'Where the mail of a publication to a person is to go now; NULL where he does not read it any more, is disabled, has no plain address, or said that he wants none'),
         ('csm_private.due_publication_clear(bigint, bigint, timestamptz)', NULL, 'Handler of timers of kind publication_clear: takes what was not sent out of the outbox when a publication has ended; 90 days later forgets whom it addressed')
     ) AS v(name, granted, comment)
     LOOP

@@ -125,6 +125,10 @@ AS $$
 DECLARE
     mine CONSTANT bigint := csm_private.sender_tenant();
     at_time CONSTANT timestamptz := clock_timestamp();
+    -- Those that are withheld do not count, but not without end in one call.
+    rounds integer := 10;
+    wanted integer := "limit";
+    message csm.outbox;
 BEGIN
     IF "limit" IS NULL OR "limit" NOT BETWEEN 1 AND 10000 OR lease IS NULL OR lease < interval '1 second' THEN
         RAISE EXCEPTION 'limit of csm.next_mail() must be between 1 and 10000, and the lease at least a second' USING ERRCODE = '22023',
@@ -133,21 +137,43 @@ BEGIN
     END IF;
     DELETE FROM csm.outbox o
     WHERE o.expires_at <= at_time AND (mine IS NULL OR o.tenant_id = mine);
-    RETURN QUERY
-    WITH free AS (
-        SELECT o.id, o.tenant_id FROM csm.outbox o
-        WHERE (mine IS NULL OR o.tenant_id = mine) AND (o.claimed_until IS NULL OR o.claimed_until <= at_time)
-          AND (o.kind <> 'publication' OR csm_private.publication_stands((o.payload ->> 'publication_id')::bigint, o.tenant_id))
-        ORDER BY o.id LIMIT "limit" FOR UPDATE SKIP LOCKED
-    ), claimed AS (
-        UPDATE csm.outbox o SET claimed_until = at_time + lease, attempts = o.attempts + 1
-        FROM free f WHERE o.id = f.id AND o.tenant_id = f.tenant_id
-        RETURNING o.*
-    )
-    SELECT * FROM claimed c ORDER BY c.id;
+    WHILE wanted > 0 AND rounds > 0 LOOP
+        rounds := rounds - 1;
+        FOR message IN
+            WITH free AS (
+                SELECT o.id, o.tenant_id FROM csm.outbox o
+                WHERE (mine IS NULL OR o.tenant_id = mine) AND (o.claimed_until IS NULL OR o.claimed_until <= at_time)
+                  AND (o.kind <> 'publication' OR csm_private.publication_stands((o.payload ->> 'publication_id')::bigint, o.tenant_id))
+                ORDER BY o.id LIMIT wanted FOR UPDATE SKIP LOCKED
+            ), claimed AS (
+                UPDATE csm.outbox o SET claimed_until = at_time + lease, attempts = o.attempts + 1
+                FROM free f WHERE o.id = f.id AND o.tenant_id = f.tenant_id
+                RETURNING o.*
+            )
+            SELECT * FROM claimed c ORDER BY c.id
+        LOOP
+            IF message.kind = 'publication' THEN
+                -- One who cannot be asked must not hold up the others; he is asked again when the lease has passed.
+                BEGIN
+                    message.recipient := csm_private.publication_recipient((message.payload ->> 'publication_id')::bigint, message.tenant_id, message.user_id);
+                EXCEPTION WHEN OTHERS THEN
+                    CONTINUE;
+                END;
+                IF message.recipient IS NULL THEN
+                    DELETE FROM csm.outbox o WHERE o.id = message.id AND o.tenant_id = message.tenant_id;
+                    UPDATE csm.publication_recipients r SET state = 'withheld', settled_at = clock_timestamp()
+                    WHERE r.publication_id = (message.payload ->> 'publication_id')::bigint AND r.user_id = message.user_id;
+                    CONTINUE;
+                END IF;
+            END IF;
+            wanted := wanted - 1;
+            RETURN NEXT message;
+        END LOOP;
+        EXIT WHEN NOT FOUND;
+    END LOOP;
 END $$;
 COMMENT ON FUNCTION csm.next_mail(integer, interval) IS
-'Messages to be sent, the oldest first: each to one caller at a time, again when the lease has passed without csm.acknowledge_mail(). Commit before sending. Persons named by csm.allow_mail_sender() for their tenant, members of csm_owner without identity for all. Errors: 42501, 22023';
+'Messages to be sent, the oldest first: each to one caller at a time, again when the lease has passed without csm.acknowledge_mail(). Commit before sending. A publication goes to who reads it now, at his address of now; who does not gets none. Persons named by csm.allow_mail_sender() for their tenant, members of csm_owner without identity for all. Errors: 42501, 22023';
 
 CREATE FUNCTION csm.acknowledge_mail(ids bigint[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -264,6 +264,36 @@ SELECT is(pg_temp.tries(person, format('SELECT count(*) FROM csm.publication_rec
 FROM (VALUES ('son', 'csm_portal', '1'), ('north colleague', 'csm_portal', '0'), ('globex contact', 'csm_portal', '1'), ('acme contact', 'csm_portal', '0'), ('account team', 'csm_agent', '0'),
              ('desk manager', 'csm_agent', (SELECT count(*)::text FROM csm.publication_recipients))) v(person, role_name, outcome);
 
+-- What waits in the outbox is judged once more when it is handed out.
+CREATE FUNCTION pg_temp.handed_out(change text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    found text;
+BEGIN
+    EXECUTE change;
+    SELECT coalesce(string_agg(n.name || CASE WHEN m.recipient = replace(n.name, ' ', '.') || '@small.example' THEN '' ELSE ' at ' || m.recipient END, ', ' ORDER BY n.name), '') INTO found
+    FROM csm.next_mail() m JOIN small.named n ON n.kind = 'user' AND n.id = m.user_id WHERE m.kind = 'publication';
+    SELECT found || coalesce('; not ' || string_agg(n.name, ', ' ORDER BY n.name), '') INTO found
+    FROM csm.publication_recipients r JOIN small.named n ON n.kind = 'user' AND n.id = r.user_id
+    WHERE r.state = 'withheld' AND r.settled_at > statement_timestamp() AND r.publication_id = pg_temp.p('sent')
+      AND NOT EXISTS (SELECT FROM csm.outbox o WHERE o.user_id = r.user_id AND o.kind = 'publication');
+    RAISE EXCEPTION USING ERRCODE = 'ZZZZZ', MESSAGE = found;
+EXCEPTION WHEN SQLSTATE 'ZZZZZ' THEN
+    RETURN SQLERRM;
+END $$;
+SELECT is(pg_temp.handed_out(change), outcome, 'B41 handed out ' || case_of)
+FROM (VALUES
+    ('SELECT 1', 'all three, daughter, north admin, north contact, north manager, stranger, ward; not son', 'but not to who has unsubscribed'),
+    ('UPDATE csm.contacts SET login_enabled = false WHERE id = small.k(''north contact at north'')',
+        'all three, daughter, north admin, north manager, stranger, ward; not north contact, son', 'nor to who is of the account no more'),
+    ('UPDATE csm.users SET enabled = false WHERE id IN (small.u(''ward''), small.u(''daughter''))',
+        'all three, north admin, north contact, north manager, stranger; not daughter, son, ward', 'nor to who is disabled'),
+    ('DELETE FROM csm.consumers WHERE user_id = small.u(''stranger'')',
+        'all three, daughter, north admin, north contact, north manager, ward; not son, stranger', 'nor to who is no consumer any more'),
+    ('UPDATE csm.users SET email = CASE id WHEN small.u(''ward'') THEN ''new@small.example'' ELSE ''a,b@small.example'' END WHERE id IN (small.u(''ward''), small.u(''stranger''))',
+        'all three, daughter, north admin, north contact, north manager, ward at new@small.example; not son, stranger', 'to an address of now, if it is plain'),
+    ('UPDATE csm.user_criteria SET active = false WHERE key = ''everybody''', '; not all three, daughter, north admin, north contact, north manager, son, stranger, ward', 'to nobody whom the series lets read no more')
+) v(change, outcome, case_of);
+
 -- ---- its end ----
 
 SELECT is((SELECT count(*) FROM csm.next_mail(1)), 1::bigint, 'B41 a sender takes a message');
