@@ -2,7 +2,8 @@
 # Measures what time does, on a private server of its own that is removed afterwards:
 #
 #   csm.run_due()          over due timers, half of them reminders, half closings: one call, then as many sessions as
-#                          there are cores, each calling it for 5,000 until nothing is left
+#                          there are cores, each calling it for 5,000 until nothing is left; then the notifications
+#                          that both led to
 #   csm.create_children()  a child for each recipient of a list, the same call again, and the closing of all children
 #
 #   TIME_ROWS=N            how many, 100,000 by default
@@ -29,7 +30,7 @@ report() # what, rows, begin
 
 value 'SELECT bench.due()' >/dev/null
 began=$(now)
-done=$(value "SELECT sum(done) FROM csm.run_due(\"limit\" => 1000000) WHERE kind ~ 'auto_close'")
+done=$(value "SELECT sum(done) FROM csm.run_due(\"limit\" => 1000000)")
 report 'run_due, one session, one call' "$done" "$began"
 
 value 'SELECT bench.due()' >/dev/null
@@ -40,6 +41,8 @@ done
 wait
 report "run_due, $(nproc) sessions, 5,000 a call" "$rows" "$began"
 value "SELECT bench.check()"
+began=$(now)
+report 'notifications of these, one session' "$(value 'SELECT bench.notify()')" "$began"
 
 began=$(now)
 report 'create_children' "$(value 'SELECT bench.children()')" "$began"

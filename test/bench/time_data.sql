@@ -17,11 +17,25 @@ CREATE FUNCTION bench.due() RETURNS void LANGUAGE sql SET csm.importing = on AS 
     UPDATE csm.cases SET state = 'resolved', closed_at = NULL,
         resolved_at = clock_timestamp() - CASE WHEN id % 2 = 0 THEN interval '6 days' ELSE interval '11 days' END
     WHERE subject LIKE 'Case %';
-    DELETE FROM csm.timers WHERE kind LIKE 'auto%';
+    DELETE FROM csm.timers WHERE kind LIKE 'auto%' OR kind = 'notify';
     INSERT INTO csm.timers (tenant_id, kind, object_id, case_id, due_at)
     SELECT tenant_id, CASE WHEN id % 2 = 0 THEN 'auto_close_reminder' ELSE 'auto_close' END, id, id, now() - random() * interval '1 hour' FROM csm.cases
     WHERE subject LIKE 'Case %';
 $$;
+-- What the runs had to tell the customer, told at once.
+CREATE FUNCTION bench.notify() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    made bigint;
+    before CONSTANT bigint := (SELECT count(*) FROM csm.notifications);
+BEGIN
+    INSERT INTO csm.timers (tenant_id, kind, object_id, due_at) SELECT id, 'notify', id, now() FROM csm.tenants WHERE key = 'bench';
+    LOOP
+        made := (SELECT count(*) FROM csm.notifications);
+        PERFORM csm.run_due(clock_timestamp(), 1);
+        EXIT WHEN made = (SELECT count(*) FROM csm.notifications);
+    END LOOP;
+    RETURN made - before;
+END $$;
 -- Each half was done, and once.
 CREATE FUNCTION bench.check() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN

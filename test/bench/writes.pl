@@ -341,7 +341,7 @@ foreach my $pause (0, $open)
 			foreach my $clients (1, 16)
 			{
 				my $before = cpu_of_backends();
-				my $out = pgbench($v->[1], $script, $v->[3], $warm, '-c', $clients, '-j', 2, '-T', 15);
+				my $out = pgbench($v->[1], $script, $v->[3], $warm, '-c', $clients, '-j', 2, '-T', 10);
 				my ($lives_done, $tps) = $out =~ /actually processed: (\d+).*tps = ([\d.]+)/s or die;
 				push @{ $tps{$pause}{ $v->[0] }{$clients} }, $tps;
 				push @{ $cpu{$pause}{ $v->[0] }{$clients} }, 1e6 * (cpu_of_backends() - $before) / $lives_done;
