@@ -4,7 +4,7 @@
 -- A publication belongs to a series, whose audience says who writes
 -- (contribute), who approves (manage), and who can be addressed at all (read).
 -- Whom it addresses narrows that audience by criteria and by lists of recipients
--- (86_criteria.sql, 83_major_cases.sql); who reads it is then the answer of the
+-- (86_criteria.sql, 83_recipients.sql); who reads it is then the answer of the
 -- audience, in the portal and for the mail alike.
 --
 -- Which stage follows which is said once, in csm_private.publication_transitions();
