@@ -27,7 +27,6 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
 #include "optimizer/optimizer.h"
-#include "tsearch/ts_locale.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 #include "utils/guc.h"
@@ -72,24 +71,12 @@ typedef struct Needle
 	Trigrams	trigrams;
 } Needle;
 
-static bool
-is_word_character(const char *c)
-{
-#if PG_VERSION_NUM >= 180000
-	return t_isalnum(c);
-#else
-	return t_isalpha(c) || t_isdigit(c);
-#endif
-}
-
-static int
-compare(const void *a, const void *b)
-{
-	Trigram		left = *(const Trigram *) a;
-	Trigram		right = *(const Trigram *) b;
-
-	return left < right ? -1 : left > right;
-}
+#define ST_SORT sort_trigrams
+#define ST_ELEMENT_TYPE Trigram
+#define ST_COMPARE(a, b) (*(a) < *(b) ? -1 : *(a) > *(b))
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 /* 21 bits for a character: its code point in UTF8. */
 static Trigram
@@ -97,6 +84,8 @@ character(const char *c)
 {
 	uint32		value = 0;
 
+	if (!IS_HIGHBIT_SET(*c))
+		return (unsigned char) *c;
 	if (GetDatabaseEncoding() == PG_UTF8)
 		return utf8_to_unicode((const unsigned char *) c);
 	for (int i = 0; i < pg_mblen(c); i++)
@@ -108,18 +97,25 @@ character(const char *c)
 static Trigrams
 trigrams_of(const char *from, int length)
 {
-	char	   *lower = str_tolower(from, length, DEFAULT_COLLATION_OID);
+	char	   *lower = palloc(length + 1);
 	Trigrams	result;
 	Trigram		last = 0;
 	Trigram		before = 0;
 	int			n = 0;
 	bool		in_word = false;
 
+	if (csm_fold_ascii(lower, from, length))
+		lower[length] = '\0';
+	else
+	{
+		pfree(lower);
+		lower = str_tolower(from, length, DEFAULT_COLLATION_OID);
+	}
 	/* A word of k characters has k + 1 of them. */
 	result.list = palloc(sizeof(Trigram) * (2 * strlen(lower) + 2));
-	for (const char *c = lower;; c += pg_mblen(c))
+	for (const char *c = lower;; c += IS_HIGHBIT_SET(*c) ? pg_mblen(c) : 1)
 	{
-		bool		is_word = *c != '\0' && is_word_character(c);
+		bool		is_word = *c != '\0' && csm_is_word_character(c);
 
 		if (is_word && !in_word)
 			before = last = ' ';
@@ -136,7 +132,7 @@ trigrams_of(const char *from, int length)
 			break;
 	}
 	pfree(lower);
-	qsort(result.list, n, sizeof(Trigram), compare);
+	sort_trigrams(result.list, n);
 	result.n = 0;
 	for (int i = 0; i < n; i++)
 	{

@@ -22,6 +22,8 @@
 #include "utils/array.h"
 #include "utils/timestamp.h"
 
+#include "csm_text.h"
+
 PG_FUNCTION_INFO_V1(csm_time_slice);
 PG_FUNCTION_INFO_V1(csm_time_slices);
 PG_FUNCTION_INFO_V1(csm_slice_start);
@@ -34,8 +36,7 @@ PG_FUNCTION_INFO_V1(csm_next_slices);
 #define LAST_SLICE		((int64) PG_INT32_MAX)
 #define FIRST_SLICE		((int64) PG_INT32_MIN)
 
-/* What is public stands in slices of its own as well, so much further on, and in one that holds all of it. */
-#define PUBLIC_SLICES	((int64) 1 << 32)
+/* A slice that holds all that is public. */
 #define ALL_PUBLIC		((int64) 1 << 33)
 
 /* A window of more slices than this is not asked for by slices. */
@@ -61,7 +62,7 @@ csm_time_slices(PG_FUNCTION_ARGS)
 	Datum		slices[3];
 
 	slices[0] = csm_time_slice(fcinfo);
-	slices[1] = Int64GetDatum(DatumGetInt64(slices[0]) + PUBLIC_SLICES);
+	slices[1] = Int64GetDatum(DatumGetInt64(slices[0]) + CSM_PUBLIC_SLICES);
 	slices[2] = Int64GetDatum(ALL_PUBLIC);
 	PG_RETURN_ARRAYTYPE_P(construct_array(slices, PG_GETARG_BOOL(1) ? 3 : 1, INT8OID,
 										  sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));

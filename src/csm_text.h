@@ -10,6 +10,10 @@
 
 /* csm_text.c */
 extern Datum csm_like_pattern(PG_FUNCTION_ARGS);
+extern bool csm_fold_ascii(char *to, const char *from, int len);
+extern bool csm_is_word_character(const char *c);
+
+/* csm_text_support.c */
 extern bool csm_trgm_folds_as_we_do(void);
 
 /* csm_text_estimate.c */
@@ -21,7 +25,11 @@ extern Selectivity csm_words_selectivity(PlannerInfo *root, Node *document, cons
 extern bool csm_words_are_common(PlannerInfo *root, Node *document, const Const *query);
 extern bool csm_index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess,
 								  Selectivity share, double breadth, bool common);
-extern bool csm_window_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity share, double breadth,
-								   bool common);
+extern bool csm_window_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity share,
+								   bool public_slices, double breadth, bool common);
+extern bool csm_slices_are_worth_it(PlannerInfo *root, RelOptInfo *rel, Selectivity share, bool public_slices);
+
+/* What is public stands in slices of time of its own as well, so much further on. */
+#define CSM_PUBLIC_SLICES	((int64) 1 << 32)
 
 #endif							/* CSM_TEXT_H */

@@ -18,6 +18,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
@@ -31,9 +32,10 @@
 #include "csm_plan.h"
 #include "csm_text.h"
 
-/* Microseconds, measured: a row fetched through a bitmap, and one of a walk in order. */
+/* Microseconds, measured: a row fetched through a bitmap, one of a walk in order, one stepped over in the list of a slice. */
 #define WINDOW_FETCH	2.0
 #define WINDOW_WALK		0.5
+#define WINDOW_STEP		0.05
 
 /* The value that the planner knows or expects an expression to have, or NULL. */
 Const *
@@ -114,7 +116,11 @@ typedef struct CommonWords
 	bool		guess;			/* of the others too? */
 } CommonWords;
 
-/* A word that is not listed is rarer than those that are. */
+/*
+ * A word that is not listed is rarer than those that are, most of them by far:
+ * what is typed may be in no row at all.  Taken for commoner than it is, it
+ * would make a walk that waits for it look cheap.
+ */
 static double
 word_share(const CommonWords *words, const char *word, int length, bool prefix)
 {
@@ -134,7 +140,7 @@ word_share(const CommonWords *words, const char *word, int length, bool prefix)
 			break;
 	}
 	if (share == 0 && words->guess)
-		share = prefix ? words->least : words->least / 2;
+		share = prefix ? words->least : words->least / 10;
 	return Min(share, 1.0);
 }
 
@@ -272,26 +278,57 @@ csm_index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess,
 	return true;
 }
 
+/* How many rows lie within the times that the query asks for. */
+static double
+window_rows(PlannerInfo *root, RelOptInfo *rel)
+{
+	List	   *times = NIL;
+	ListCell   *cell;
+
+	foreach(cell, rel->baserestrictinfo)
+	{
+		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
+		OpExpr	   *clause = (OpExpr *) restriction->clause;
+
+		if (IsA(clause, OpExpr) && exprType(linitial(clause->args)) == TIMESTAMPTZOID)
+			times = lappend(times, restriction);
+	}
+	return rel->tuples * clauselist_selectivity(root, times, 0, JOIN_INNER, NULL);
+}
+
+/* What it takes to fetch the rows with some text from within slices of time; what is public stands in fewer. */
+static double
+slices_cost(PlannerInfo *root, RelOptInfo *rel, Selectivity share, bool public_slices)
+{
+	double		rows = window_rows(root, rel);
+
+	if (public_slices)
+		rows *= csm_policy_share(root, rel);
+	return rows * (WINDOW_STEP + share * WINDOW_FETCH);
+}
+
+/* Are slices worth their lists, beside text that this share of the rows holds? */
+bool
+csm_slices_are_worth_it(PlannerInfo *root, RelOptInfo *rel, Selectivity share, bool public_slices)
+{
+	return slices_cost(root, rel, share, public_slices) < rel->tuples * share * WINDOW_FETCH;
+}
+
 /*
- * The same for words within a window of time, whose rows the index finds alone:
- * the bitmap is compared with a walk of the window that ends when there are rows
- * enough.
+ * Is the index the way within a window of time?  It finds the rows of the
+ * slices alone where these are worth it; they are compared with a walk of the
+ * window that ends when there are rows enough.
  */
 bool
-csm_window_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity share, double breadth, bool common)
+csm_window_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity share, bool public_slices, double breadth, bool common)
 {
 	RelOptInfo *rel = index->rel;
-	double		policies = csm_policy_share(root, rel);
 	double		hits = Max(rel->rows, 1);
-	double		rows;
-	double		walked;
+	double		walked = window_rows(root, rel);
 
-	if (policies * breadth < share)
+	if (csm_policy_share(root, rel) * breadth < share)
 		return false;
-	/* Rows of the window, and those of them that hold the words. */
-	walked = hits / Max(share * policies, 1e-9);
-	rows = walked * share;
 	if (common && root->limit_tuples > 0 && root->limit_tuples < hits && order_has_index(root, rel))
 		walked *= root->limit_tuples / hits;
-	return rows * WINDOW_FETCH < walked * WINDOW_WALK;
+	return Min(rel->tuples * share * WINDOW_FETCH, slices_cost(root, rel, share, public_slices)) < walked * WINDOW_WALK;
 }

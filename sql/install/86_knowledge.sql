@@ -102,7 +102,7 @@ CREATE UNIQUE INDEX articles_language_idx ON csm.articles (coalesce(translation_
 CREATE INDEX articles_search_idx ON csm.articles USING gin (search, csm.time_slices(published_at, is_public));
 DO $$
 BEGIN
-    EXECUTE format('CREATE INDEX articles_title_trgm_idx ON csm.articles USING gin (title %s.gin_trgm_ops)',
+    EXECUTE format('CREATE INDEX articles_title_trgm_idx ON csm.articles USING gin (title %s.gin_trgm_ops, csm.time_slices(published_at, is_public))',
                    csm_private.schema_of('pg_trgm'));
 END $$;
 SELECT csm_private.adopt_table('csm.articles');

@@ -74,7 +74,7 @@ CREATE INDEX questions_newest_idx ON csm.questions (tenant_id, created_at DESC, 
 CREATE INDEX questions_search_idx ON csm.questions USING gin (search, csm.time_slices(created_at, is_public));
 DO $$
 BEGIN
-    EXECUTE format('CREATE INDEX questions_title_trgm_idx ON csm.questions USING gin (title %s.gin_trgm_ops)',
+    EXECUTE format('CREATE INDEX questions_title_trgm_idx ON csm.questions USING gin (title %s.gin_trgm_ops, csm.time_slices(created_at, is_public))',
                    csm_private.schema_of('pg_trgm'));
 END $$;
 SELECT csm_private.adopt_table('csm.questions');

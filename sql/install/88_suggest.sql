@@ -13,6 +13,9 @@
 -- either, titles with half of the longest word: one mistake leaves the other
 -- half whole.  Few candidates, the newest, because an answer is wanted before
 -- the next key: windows of time as in 88_search.sql, until there are enough.
+-- Where the first of them holds next to nothing, the others are not walked
+-- through in order: that waits for rows that may not come, and statistics know
+-- little of what is rare.  An order that no index has makes it so.
 
 CREATE FUNCTION csm_private.suggested_articles(kinds text[], strict tsquery, rest tsquery, loose tsquery, typed text, fragment text)
 RETURNS TABLE (kind text, id bigint, number text, title text, score numeric)
@@ -30,8 +33,10 @@ DECLARE
     high timestamptz;
     first bigint;
     width bigint;
+    seen bigint;
     q tsquery;
     needle text;
+    rare boolean;
     most bigint;
     enough bigint;
     n bigint;
@@ -43,14 +48,16 @@ BEGIN
     END IF;
     newest := (SELECT a.published_at FROM csm.articles a WHERE a.state = 'published' AND (a.expires_at IS NULL OR a.expires_at > statement_timestamp())
                ORDER BY a.published_at DESC, a.id DESC LIMIT 1);
-    -- a title and the words before, all words, some words
-    FOR attempt IN 1 .. 3 LOOP
-        q := CASE attempt WHEN 1 THEN rest WHEN 2 THEN strict ELSE loose END;
-        needle := CASE WHEN attempt = 1 THEN fragment END;
-        CONTINUE WHEN CASE attempt WHEN 1 THEN length(fragment) < 3 ELSE numnode(q) = 0 OR found_some AND (attempt = 3 OR numnode(rest) = 0) END;
-        most := CASE attempt WHEN 3 THEN 200 ELSE 50 END;
-        enough := CASE attempt WHEN 1 THEN 10 WHEN 2 THEN 20 ELSE 40 END;
+    -- a title and the words before, all words, some words, a title with half of a word
+    FOR attempt IN 1 .. 5 LOOP
+        q := CASE attempt WHEN 1 THEN rest WHEN 2 THEN strict WHEN 3 THEN loose END;
+        needle := CASE attempt WHEN 1 THEN fragment WHEN 4 THEN left(word, greatest(3, length(word) / 2)) WHEN 5 THEN right(word, (length(word) + 1) / 2) END;
+        CONTINUE WHEN CASE attempt WHEN 1 THEN length(fragment) < 3 WHEN 2 THEN numnode(q) = 0 OR found_some AND numnode(rest) = 0
+                                   WHEN 3 THEN numnode(q) = 0 OR found_some ELSE found_some OR length(word) < 5 OR length(typed) > 100 END;
+        most := CASE attempt WHEN 1 THEN 50 WHEN 2 THEN 50 WHEN 3 THEN 200 ELSE 100 END;
+        enough := CASE attempt WHEN 1 THEN 10 WHEN 2 THEN 20 WHEN 3 THEN 20 ELSE 100 END;
         n := 0;
+        rare := false;
         high := newest;
         width := CASE WHEN isfinite(newest) THEN CASE WHEN attempt = 1 AND numnode(q) > 0 THEN 8 ELSE 2 END END;
         WHILE n < enough AND high IS NOT NULL LOOP
@@ -60,35 +67,27 @@ BEGIN
             RETURN QUERY
             SELECT 'article', a.id, a.number, a.title,
                    round(CASE attempt WHEN 1 THEN 0.5 + 0.5 * csm.resemblance(a.title, typed) WHEN 2 THEN csm.search_score(a.search, strict)
-                         ELSE 0.5 * csm.search_score(a.search, strict) END::numeric, 6)
+                         WHEN 3 THEN 0.5 * csm.search_score(a.search, strict)
+                         ELSE CASE WHEN csm.resembles(a.title, typed) THEN 0.5 * csm.resemblance(a.title, typed) END END::numeric, 6)
             FROM (SELECT a.id, a.number, a.title, a.search FROM csm.articles a
-                  WHERE (needle IS NULL OR csm.contains(a.title, needle)) AND (numnode(q) = 0 OR csm.matches(a.search, q))
+                  WHERE (needle IS NULL OR csm.contains(a.title, needle)) AND (coalesce(numnode(q), 0) = 0 OR csm.matches(a.search, q))
                     AND a.state = 'published' AND (a.expires_at IS NULL OR a.expires_at > statement_timestamp())
                     AND a.published_at BETWEEN coalesce(csm.slice_start(first), '-infinity') AND high
                     AND (first_slice IS NULL OR csm.in_slices(csm.time_slices(a.published_at, a.is_public), first_slice, last_slice))
-                  ORDER BY a.published_at DESC, a.id DESC LIMIT most - n) a;
+                  ORDER BY CASE WHEN rare THEN a.published_at + interval '0' ELSE a.published_at END DESC, a.id DESC LIMIT most - n) a;
             GET DIAGNOSTICS more = ROW_COUNT;
             n := n + more;
             EXIT WHEN first IS NULL;
-            -- a fragment without words that is rare is found by its trigrams
-            width := CASE WHEN numnode(q) > 0 OR n >= 5 THEN csm.next_slices(n, enough, csm.time_slice(newest) - first + 1) END;
+            rare := n < 5;
+            seen := csm.time_slice(newest) - first + 1;
+            width := CASE WHEN n > 0 THEN csm.next_slices(n, enough, seen) WHEN needle IS NOT NULL AND seen = 2 THEN 30 END;
             high := csm.slice_start(first) - interval '1 microsecond';
         END LOOP;
-        found_some := found_some OR n > 0;
+        found_some := found_some OR n > 0 AND attempt <= 3;
     END LOOP;
-
-    IF NOT found_some AND length(word) >= 5 AND length(typed) <= 100 THEN
-        RETURN QUERY
-        SELECT 'article', a.id, a.number, a.title, round((0.5 * csm.resemblance(a.title, typed))::numeric, 6)
-        FROM (SELECT a.id, a.number, a.title FROM csm.articles a
-              WHERE (csm.contains(a.title, left(word, greatest(3, length(word) / 2))) OR csm.contains(a.title, right(word, (length(word) + 1) / 2)))
-                AND a.state = 'published' AND (a.expires_at IS NULL OR a.expires_at > statement_timestamp())
-              ORDER BY a.published_at DESC, a.id DESC LIMIT 200) a
-        WHERE csm.resembles(a.title, typed);
-    END IF;
 END $$;
 COMMENT ON FUNCTION csm_private.suggested_articles(text[], tsquery, tsquery, tsquery, text, text) IS
-'Articles of csm.suggest(): strict asks for all that was typed, rest for all but the last word, loose for some of it; fragment is the last word while it is typed';
+'Articles of csm.suggest(): strict asks for all that was typed, rest for all but the last word, loose for some of it; fragment is the last word while it is typed. score is NULL for a title that holds half of a word and yet does not resemble what was typed';
 
 CREATE FUNCTION csm_private.suggested_questions(kinds text[], strict tsquery, rest tsquery, loose tsquery, typed text, fragment text)
 RETURNS TABLE (kind text, id bigint, number text, title text, score numeric)
@@ -106,8 +105,10 @@ DECLARE
     high timestamptz;
     first bigint;
     width bigint;
+    seen bigint;
     q tsquery;
     needle text;
+    rare boolean;
     most bigint;
     enough bigint;
     n bigint;
@@ -118,13 +119,15 @@ BEGIN
         RETURN;
     END IF;
     newest := (SELECT t.created_at FROM csm.questions t ORDER BY t.created_at DESC, t.id DESC LIMIT 1);
-    FOR attempt IN 1 .. 3 LOOP
-        q := CASE attempt WHEN 1 THEN rest WHEN 2 THEN strict ELSE loose END;
-        needle := CASE WHEN attempt = 1 THEN fragment END;
-        CONTINUE WHEN CASE attempt WHEN 1 THEN length(fragment) < 3 ELSE numnode(q) = 0 OR found_some AND (attempt = 3 OR numnode(rest) = 0) END;
-        most := CASE attempt WHEN 3 THEN 200 ELSE 50 END;
-        enough := CASE attempt WHEN 1 THEN 10 WHEN 2 THEN 20 ELSE 40 END;
+    FOR attempt IN 1 .. 5 LOOP
+        q := CASE attempt WHEN 1 THEN rest WHEN 2 THEN strict WHEN 3 THEN loose END;
+        needle := CASE attempt WHEN 1 THEN fragment WHEN 4 THEN left(word, greatest(3, length(word) / 2)) WHEN 5 THEN right(word, (length(word) + 1) / 2) END;
+        CONTINUE WHEN CASE attempt WHEN 1 THEN length(fragment) < 3 WHEN 2 THEN numnode(q) = 0 OR found_some AND numnode(rest) = 0
+                                   WHEN 3 THEN numnode(q) = 0 OR found_some ELSE found_some OR length(word) < 5 OR length(typed) > 100 END;
+        most := CASE attempt WHEN 1 THEN 50 WHEN 2 THEN 50 WHEN 3 THEN 200 ELSE 100 END;
+        enough := CASE attempt WHEN 1 THEN 10 WHEN 2 THEN 20 WHEN 3 THEN 20 ELSE 100 END;
         n := 0;
+        rare := false;
         high := newest;
         width := CASE WHEN isfinite(newest) THEN CASE WHEN attempt = 1 AND numnode(q) > 0 THEN 8 ELSE 2 END END;
         WHILE n < enough AND high IS NOT NULL LOOP
@@ -134,32 +137,24 @@ BEGIN
             RETURN QUERY
             SELECT 'question', t.id, NULL::text, t.title,
                    round(CASE attempt WHEN 1 THEN 0.5 + 0.5 * csm.resemblance(t.title, typed) WHEN 2 THEN csm.search_score(t.search, strict)
-                         ELSE 0.5 * csm.search_score(t.search, strict) END::numeric * 0.9, 6)
+                         WHEN 3 THEN 0.5 * csm.search_score(t.search, strict)
+                         ELSE CASE WHEN csm.resembles(t.title, typed) THEN 0.5 * csm.resemblance(t.title, typed) END END::numeric * 0.9, 6)
             FROM (SELECT t.id, t.title, t.search FROM csm.questions t
-                  WHERE (needle IS NULL OR csm.contains(t.title, needle)) AND (numnode(q) = 0 OR csm.matches(t.search, q))
+                  WHERE (needle IS NULL OR csm.contains(t.title, needle)) AND (coalesce(numnode(q), 0) = 0 OR csm.matches(t.search, q))
                     AND t.search IS NOT NULL
                     AND t.created_at BETWEEN coalesce(csm.slice_start(first), '-infinity') AND high
                     AND (first_slice IS NULL OR csm.in_slices(csm.time_slices(t.created_at, t.is_public), first_slice, last_slice))
-                  ORDER BY t.created_at DESC, t.id DESC LIMIT most - n) t;
+                  ORDER BY CASE WHEN rare THEN t.created_at + interval '0' ELSE t.created_at END DESC, t.id DESC LIMIT most - n) t;
             GET DIAGNOSTICS more = ROW_COUNT;
             n := n + more;
             EXIT WHEN first IS NULL;
-            -- a fragment without words that is rare is found by its trigrams
-            width := CASE WHEN numnode(q) > 0 OR n >= 5 THEN csm.next_slices(n, enough, csm.time_slice(newest) - first + 1) END;
+            rare := n < 5;
+            seen := csm.time_slice(newest) - first + 1;
+            width := CASE WHEN n > 0 THEN csm.next_slices(n, enough, seen) WHEN needle IS NOT NULL AND seen = 2 THEN 30 END;
             high := csm.slice_start(first) - interval '1 microsecond';
         END LOOP;
-        found_some := found_some OR n > 0;
+        found_some := found_some OR n > 0 AND attempt <= 3;
     END LOOP;
-
-    IF NOT found_some AND length(word) >= 5 AND length(typed) <= 100 THEN
-        RETURN QUERY
-        SELECT 'question', t.id, NULL::text, t.title, round((0.5 * csm.resemblance(t.title, typed))::numeric * 0.9, 6)
-        FROM (SELECT t.id, t.title FROM csm.questions t
-              WHERE (csm.contains(t.title, left(word, greatest(3, length(word) / 2))) OR csm.contains(t.title, right(word, (length(word) + 1) / 2)))
-                AND t.search IS NOT NULL
-              ORDER BY t.created_at DESC, t.id DESC LIMIT 200) t
-        WHERE csm.resembles(t.title, typed);
-    END IF;
 END $$;
 COMMENT ON FUNCTION csm_private.suggested_questions(text[], tsquery, tsquery, tsquery, text, text) IS
 'Questions of csm.suggest(), as csm_private.suggested_articles()';
@@ -213,7 +208,7 @@ BEGIN ATOMIC
         UNION ALL SELECT * FROM csm_private.suggested_questions(k, strict, rest, loose, btrim(a.typed), a.fragment)
         UNION ALL SELECT * FROM csm_private.suggested_cases(k, strict, loose)
     ) s
-    WHERE btrim(a.typed) <> ''
+    WHERE btrim(a.typed) <> '' AND s.score IS NOT NULL
     GROUP BY s.kind, s.id, s.number, s.title
     ORDER BY max(s.score) DESC, s.kind, s.id
     LIMIT greatest(least("limit", 20), 0);

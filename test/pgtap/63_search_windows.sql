@@ -37,7 +37,7 @@ BEGIN
     UPDATE csm.audiences a SET group_id = g.id FROM csm.groups g, csm.knowledge_bases b WHERE g.name = 'windows' AND b.id = base AND a.id = b.audience_id;
     INSERT INTO csm.articles (tenant_id, base_id, is_public, state, published_at, expires_at, title, body)
     SELECT small.tenant(), base, random() < 0.4, CASE WHEN random() < 0.1 THEN 'retired' ELSE 'published' END, CASE WHEN i % 11 = 0 THEN csm.slice_start(csm.time_slice(now()) - i % 70) ELSE now() - (floor(random() * random() * 2200) + 1) * interval '1 day' END,
-           CASE WHEN random() < 0.05 THEN now() - interval '1 hour' END, 'heading ' || i || CASE WHEN i % 9 = 0 THEN ' gasket' ELSE '' END,
+           CASE WHEN random() < 0.05 THEN now() - interval '1 hour' END, 'heading ' || i || CASE WHEN i % 9 = 0 THEN ' gasket' ELSE '' END || CASE WHEN i % 250 = 3 THEN ' trombone' ELSE '' END,
            'common' || CASE WHEN i % 3 = 0 THEN ' third' ELSE '' END || CASE WHEN i % 50 = 0 THEN ' rarely' ELSE '' END || CASE WHEN i % 7 = 0 THEN ' seventh' ELSE '' END
     FROM generate_series(1, 2000) i;
     INSERT INTO csm.cases (tenant_id, branch, requester_id, opened_by, account_id, opened_at, submitted_at, updated_at, subject)
@@ -132,5 +132,14 @@ FROM person p CROSS JOIN (VALUES ('gask', 'title ~ ''gasket'''), ('rarely', 'sea
 CROSS JOIN LATERAL pg_temp.suggested(p.who, p.role_name, t) s
 WHERE p.role_name <> 'csm_portal' OR p.who = 'mother';
 SELECT is(pg_temp.suggested('mother', 'csm_portal', t), '{}'::bigint[], format('A5 nothing is like %s', t)) FROM unnest('{xylophone,gxxkzz,zq,""}'::text[]) t;
+SET LOCAL jit = off;
+-- What few titles have is found in all the years, in spite of a mistake in either half, whatever way the planner takes.
+SELECT is(pg_temp.suggested(p.who, p.role_name, t), w, format('A5 %s as %s is offered all that there is, %s: %s', coalesce(p.who, 'a visitor'), p.role_name, way, t))
+FROM (VALUES (1, 'any way', 'x', 'off'), (2, 'no bitmap', 'enable_bitmapscan', 'off'), (3, 'no walk', 'enable_indexscan', 'off'), (4, 'no scan', 'enable_seqscan', 'off')) v(n, way, setting, value)
+CROSS JOIN LATERAL (SELECT set_config('enable_bitmapscan', 'on', true), set_config('enable_indexscan', 'on', true), set_config('enable_seqscan', 'on', true)) x
+CROSS JOIN LATERAL (SELECT CASE WHEN n > 1 THEN set_config(setting, value, true) END) y
+CROSS JOIN person p CROSS JOIN unnest('{trom,rombo,trombone,tromxone,trxmbone}'::text[]) t
+CROSS JOIN LATERAL pg_temp.plain(p.who, p.role_name, 'SELECT id FROM csm.articles WHERE state = ''published'' AND (expires_at IS NULL OR expires_at > now()) AND title ~ ''trombone''') w
+WHERE p.role_name <> 'csm_portal' OR p.who = 'mother';
 SELECT * FROM finish();
 ROLLBACK;
