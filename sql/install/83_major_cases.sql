@@ -457,27 +457,31 @@ BEGIN
     ELSIF NOT EXISTS (SELECT FROM csm.recipient_lists l WHERE l.id = create_children.list_id AND l.tenant_id = m.tenant_id) THEN
         RAISE EXCEPTION 'there is no recipient list %', coalesce(list_id::text, 'NULL') USING ERRCODE = '22023',
             HINT = 'Choose one of csm.recipient_lists.';
-    ELSIF EXISTS (SELECT FROM csm.recipient_lists l WHERE l.id = create_children.list_id AND l.tenant_id = m.tenant_id AND l.kind = 'contacts') THEN
-        RAISE EXCEPTION 'recipient list % holds contacts', list_id USING ERRCODE = '22023',
-            DETAIL = 'Children are opened for accounts and persons.', HINT = 'Make a list of their accounts.';
     ELSIF recipients > most THEN
         RAISE EXCEPTION 'recipient list % is too long', list_id USING ERRCODE = '54000',
             DETAIL = format('It has %s recipients; a list has at most %s.', recipients, most), HINT = 'Split it.';
     END IF;
-    WITH new_cases AS (
+    -- contacts stand for their account: one child, asked for by one of them
+    WITH recipient AS (
+        SELECT r.account_id, CASE WHEN r.account_id IS NULL THEN r.user_id END AS user_id, min(r.id) AS id,
+               array_agg(r.user_id) FILTER (WHERE r.account_id IS NOT NULL AND r.user_id IS NOT NULL) AS contacts
+        FROM csm.recipients r WHERE r.list_id = create_children.list_id AND r.tenant_id = m.tenant_id
+        GROUP BY 1, 2
+    ), new_cases AS (
         INSERT INTO csm.cases (tenant_id, branch, requester_id, account_id, case_type, subject, description, priority,
                                product_id, attributes, language, channel, parent_id)
         SELECT m.tenant_id, CASE WHEN r.account_id IS NOT NULL THEN 'b2b' WHEN u.user_id IS NOT NULL THEN 'b2c' ELSE 'internal' END,
                coalesce(r.user_id, k.user_id, m.requester_id), r.account_id, m.case_type, m.subject, m.description, m.priority,
                m.product_id, m.attributes, m.language, 'internal', m.id
-        FROM csm.recipients r
-        LEFT JOIN csm.consumers u ON u.user_id = r.user_id AND u.tenant_id = r.tenant_id
+        FROM recipient r
+        LEFT JOIN csm.consumers u ON u.user_id = r.user_id AND u.tenant_id = m.tenant_id
         -- who manages the account's cases before its other contacts; where there is nobody, the major case's own requester
         LEFT JOIN LATERAL (SELECT x.user_id FROM csm.contacts x
-                           WHERE x.account_id = r.account_id AND x.tenant_id = r.tenant_id AND x.login_enabled
+                           WHERE x.account_id = r.account_id AND x.tenant_id = m.tenant_id AND x.login_enabled
                              AND (x.valid_during IS NULL OR x.valid_during @> statement_timestamp())
+                             AND (r.contacts IS NULL OR x.user_id = ANY (r.contacts))
                            ORDER BY x.role NOT IN ('customer_admin', 'case_manager', 'partner_admin'), x.id LIMIT 1) k ON true
-        WHERE r.list_id = create_children.list_id AND r.tenant_id = m.tenant_id
+        WHERE (r.contacts IS NULL OR k.user_id IS NOT NULL)
           -- NOT IN is hashed whatever the statistics say, which know nothing of children made a moment ago
           AND (r.account_id IS NULL OR r.account_id NOT IN (SELECT x.account_id FROM csm.case_children x
                    WHERE x.parent_id = m.id AND x.tenant_id = m.tenant_id AND x.account_id IS NOT NULL))
@@ -522,7 +526,7 @@ BEGIN
         ('csm.cancel_major(bigint, text)', 'csm_agent', 'Takes a proposal back: staff who work on the case. Errors: SM001, 42501, SM004, SM002 not proposed'),
         ('csm.accept_major(bigint, text)', 'csm_agent', 'Accepts a candidate: managers of the case. Makes the major case, whose child the candidate becomes, and returns it. Errors: SM001, 42501, SM004, SM002 not proposed or no longer new, open or waiting'),
         ('csm.open_major(text, text, text, integer, bigint)', 'csm_agent', 'Opens a major case without a candidate: managers with reach all in the branch internal. Errors: 42501 not permitted, 22023 unknown case type or product'),
-        ('csm.create_children(bigint, bigint)', 'csm_agent', 'Opens a child of the major case for each recipient of the list who has none yet; returns how many. May be run again, and by several at once. Managers of the case. Errors: SM001, 42501, SM004, SM002 no major case, 22023 no such list or one of contacts, 54000 more than 100,000 recipients')
+        ('csm.create_children(bigint, bigint)', 'csm_agent', 'Opens a child of the major case for each recipient of the list who has none yet; returns how many. Contacts stand for their account: it gets one child, asked for by one of those who are contacts now. May be run again, and by several at once. Managers of the case. Errors: SM001, 42501, SM004, SM002 no major case, 22023 no such list, 54000 more than 100,000 recipients')
     ) AS v(name, granted, comment)
     LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO csm_owner', f.name);

@@ -159,4 +159,26 @@ INSERT INTO csm.recipients (tenant_id, list_id, account_id) SELECT :tenant, :lon
 RESET session_replication_role;
 SELECT cw.as('manager', 'SELECT (csm.open_major(''huge'')).id') AS huge \gset
 SELECT is(cw.as('manager', format('SELECT csm.create_children(%s, %s)', :huge, :long)), '54000', 'B32 at most 100,000 recipients');
+
+-- Contacts stand for their account: it gets one child, asked for by one of them.
+SELECT cw.as('manager', 'SELECT (csm.open_major(''for contacts'')).id') AS mc \gset
+INSERT INTO csm.recipient_lists (name, kind) VALUES ('beta', 'accounts') RETURNING id AS beta_list \gset
+INSERT INTO csm.recipients (list_id, account_id) VALUES (:beta_list, :beta);
+SELECT is(cw.as('manager', format('SELECT csm.create_children(%s, %s)', :mc, :beta_list)), '1', 'B32 (an account has a child)');
+INSERT INTO csm.accounts (name) VALUES ('Two') RETURNING id AS two \gset
+INSERT INTO csm.accounts (name) VALUES ('Left') RETURNING id AS left_account \gset
+CREATE TABLE cw.listed AS WITH u AS (INSERT INTO csm.users (display_name) SELECT n FROM unnest('{plain,second,unlisted admin,gone}'::text[]) n RETURNING id, display_name)
+SELECT u.id, display_name AS name, CASE display_name WHEN 'gone' THEN :left_account ELSE :two END AS account_id FROM u;
+INSERT INTO csm.contacts (user_id, account_id, role, valid_during)
+SELECT id, account_id, CASE name WHEN 'unlisted admin' THEN 'customer_admin' ELSE 'customer' END, CASE name WHEN 'gone' THEN tstzrange(now() - interval '2 days', now() - interval '1 day') END
+FROM cw.listed ORDER BY name <> 'second';
+SELECT cw.as('manager', 'INSERT INTO csm.recipient_lists (name, kind) VALUES (''contacts'', ''contacts'') RETURNING id') AS contacts \gset
+INSERT INTO csm.recipients (list_id, account_id, user_id) SELECT :contacts, account_id, id FROM cw.listed WHERE name <> 'unlisted admin';
+INSERT INTO csm.recipients (list_id, account_id, user_id) SELECT :contacts, account_id, user_id FROM csm.contacts WHERE account_id = :beta LIMIT 1;
+SELECT is(cw.as('manager', format('SELECT csm.create_children(%s, %s)', :mc, :contacts)), '1', 'B32 one child for two contacts, none for an account that has one, none for who is contact no more');
+SELECT is((SELECT string_agg(format('%s %s', c.branch, l.name), ',') FROM csm.cases c LEFT JOIN cw.listed l ON l.id = c.requester_id WHERE c.parent_id = :mc AND c.account_id = :two),
+          'b2b second', 'B32 asked for by one of the list');
+SELECT is(cw.as('manager', format('SELECT csm.create_children(%s, %s)', :mc, :contacts)), '0', 'B32 run again: none');
+SELECT is((SELECT count(*) FROM csm.case_children WHERE parent_id = :mc AND created AND user_id IN (SELECT id FROM cw.listed)), 0::bigint, 'B32 nobody of them has it in person');
+
 SELECT * FROM finish();
