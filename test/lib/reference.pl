@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # README against what there is: reference.pl errcodes.h < names of the catalogue (reference.sql). Run in the top folder.
 # Prints one line for each table that README's reference does not name, each function that is in no first cell of a table,
-# each function with other parameters than the catalogue's, and each SQLSTATE that csm raises and the table of errors lacks,
+# each that does not exist or has other parameters in the catalogue, and each SQLSTATE that csm raises and the table of errors lacks,
 # or that the table has and csm does not raise.
 use strict;
 use warnings;
@@ -47,6 +47,12 @@ while ($cells =~ /`(?:csm\.)?(\w+)\(([^()`]*)\)/g)
 	{
 		print "README says $name($given), the catalogue $name(", join(') or (', sort keys %{ $parameters{$name} }), ")\n";
 	}
+}
+
+my %relation = map { $_ => 1 } @relations;
+while ($readme =~ /\bcsm\.(\w+)\(/g)
+{
+	print "README names csm.$1(), which does not exist\n" unless $parameters{$1} || $relation{$1};
 }
 
 my (%state, %raised);
