@@ -35,7 +35,7 @@
 /* Microseconds, measured: a row fetched through a bitmap, one of a walk in order, one stepped over in the list of a slice. */
 #define WINDOW_FETCH	2.0
 #define WINDOW_WALK		0.5
-#define WINDOW_STEP		0.05
+#define WINDOW_STEP		0.01
 
 /* The value that the planner knows or expects an expression to have, or NULL. */
 Const *
