@@ -10,7 +10,7 @@
 --		them; where that finds nothing either, by titles that resemble what was typed
 --	accounts, people, products	by names that resemble it
 -- and a number (an e-mail) that was typed is looked up first.  Of very common
--- words the newest rows are ranked (500 of a kind).
+-- words the newest rows are ranked (500 of a kind; cases: 100 to 500).
 --
 -- Paging.  A cursor holds the time of the first page, how the rows of each kind
 -- were found on it, and the place of a row in the order. The order of two rows
@@ -228,7 +228,8 @@ COMMENT ON FUNCTION csm_private.search_way(text, text) IS
 --
 -- The newest rows with words are looked for in windows of time: two weeks, as
 -- many as it may take, all that is left (for visitors, of what is public, which
--- is a slice of its own). They decide how much is read, never what is found.
+-- is a slice of its own). They decide how much is read, never what is found; of
+-- cases, which are asked for the latest, how many beyond a hundred.
 
 CREATE FUNCTION csm_private.search_cases(kinds text[], strict tsquery, loose tsquery, typed text, filters jsonb, as_of timestamptz)
 RETURNS TABLE (kind text, id bigint, number text, title text, score numeric, found_by text, at timestamptz)
@@ -247,6 +248,8 @@ DECLARE
     products CONSTANT bigint[] := CASE WHEN filters ? 'product_id' THEN ARRAY(SELECT v::bigint FROM jsonb_array_elements_text(filters -> 'product_id') v) END;
     since CONSTANT timestamptz := coalesce((filters ->> 'since')::timestamptz, '-infinity');
     before CONSTANT timestamptz := least((filters ->> 'until')::timestamptz, as_of);
+    -- Who sees a part of them only has to go back further for as many: hence no more than a page can hold.
+    enough CONSTANT bigint := 100;
     exact bigint;
     way CONSTANT integer := (filters ->> 'ways')::integer & 3;
     newest timestamptz;
@@ -279,13 +282,13 @@ BEGIN
             OR CASE way WHEN 0 THEN q <> strict OR n > 0 WHEN 1 THEN q = strict WHEN 2 THEN true ELSE q = loose AND (n > 0 OR exact IS NOT NULL) END;
         high := newest;
         width := CASE WHEN isfinite(newest) THEN 2 END;
-        WHILE n < 500 AND high >= since LOOP
+        WHILE n < enough AND high >= since LOOP
             first := csm.time_slice(high) - width + 1;
             low := greatest(since, csm.slice_start(first), '-infinity');
             RETURN QUERY
             SELECT 'case', c.id, c.number, c.subject,
                    round((csm.search_score(c.search, strict) * CASE WHEN q = strict THEN 0.9 ELSE 0.5 END
-                          + 0.1 * exp(- extract(epoch FROM as_of - c.opened_at) / 31536000.0)::float8)::numeric, 6),
+                          + 0.1 * exp(- extract(epoch FROM as_of - c.opened_at)::float8 / 31536000))::numeric, 6),
                    CASE WHEN q = strict THEN 'words' ELSE 'some words' END, c.opened_at
             FROM (SELECT c.id, c.number, c.subject, c.search, c.opened_at FROM csm.cases c
                   WHERE csm.matches(c.search, q)
@@ -300,7 +303,7 @@ BEGIN
             GET DIAGNOSTICS more = ROW_COUNT;
             n := n + more;
             EXIT WHEN first IS NULL;
-            width := csm.next_slices(n, 500, csm.time_slice(newest) - first + 1);
+            width := csm.next_slices(n, enough, csm.time_slice(newest) - first + 1);
             high := low - interval '1 microsecond';
         END LOOP;
     END LOOP;
@@ -321,7 +324,7 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION csm_private.search_cases(text[], tsquery, tsquery, text, jsonb, timestamptz) IS
-'Hits of a search among the caller''s cases: the number, the newest 500 with all words, where there are none the newest 500 with some words, else of the newest 2,000 those whose subject resembles what was typed';
+'Hits of a search among the caller''s cases: the number, the newest 100 to 500 with all words (two weeks, and as many more as 100 take), where there are none those with some words, else of the newest 2,000 those whose subject resembles what was typed';
 
 CREATE FUNCTION csm_private.search_articles(kinds text[], strict tsquery, loose tsquery, typed text, filters jsonb)
 RETURNS TABLE (kind text, id bigint, number text, title text, score numeric, found_by text, at timestamptz)
@@ -457,7 +460,7 @@ BEGIN
             RETURN QUERY
             SELECT 'question', t.id, NULL::text, t.title,
                    round((csm.search_score(t.search, strict) * CASE WHEN q = strict THEN 0.8 ELSE 0.4 END
-                          + 0.1 * exp(- extract(epoch FROM as_of - t.created_at) / 31536000.0)::float8)::numeric, 6),
+                          + 0.1 * exp(- extract(epoch FROM as_of - t.created_at)::float8 / 31536000))::numeric, 6),
                    CASE WHEN q = strict THEN 'words' ELSE 'some words' END, t.created_at
             FROM (SELECT t.id, t.title, t.search, t.created_at FROM csm.questions t
                   WHERE csm.matches(t.search, q)

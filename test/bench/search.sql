@@ -79,7 +79,10 @@ CREATE TEMP TABLE typed AS SELECT n, what, q FROM (VALUES
     (3, 'five letters', left(pg_temp.word(0.02), 5)),
     (4, 'a word and three letters', pg_temp.word(0.05) || ' ' || left(pg_temp.word(0.03), 3)),
     (5, 'two words and five letters', pg_temp.word(0.05) || ' ' || pg_temp.word(0.1) || ' ' || left(pg_temp.word(0.02), 5)),
-    (6, 'a sentence', 'my ' || pg_temp.word(0.05) || ' does not ' || pg_temp.word(0.02) || ' since the ' || pg_temp.word(0.01) || ' of the ' || pg_temp.word(0.03) || ' ')) v(n, what, q);
+    (6, 'a sentence', 'my ' || pg_temp.word(0.05) || ' does not ' || pg_temp.word(0.02) || ' since the ' || pg_temp.word(0.01) || ' of the ' || pg_temp.word(0.03) || ' '),
+    (7, 'letters that nothing has', 'zqx'),
+    (8, 'a typing error', overlay(pg_temp.word(0.01) PLACING 'q' FROM 3 FOR 1)),
+    (9, 'a word and a typing error', pg_temp.word(0.05) || ' ' || overlay(pg_temp.word(0.01) PLACING 'q' FROM 6 FOR 1))) v(n, what, q);
 SELECT count(pg_temp.measure('suggest', t.n, p, format('SELECT count(*) FROM csm.suggest(%L)', t.q), format('SELECT count(*) FROM csm.suggest(%L)', t.q), :runs))
 FROM typed t, person p \g /dev/null
 
