@@ -61,12 +61,13 @@ SELECT cmp_ok((SELECT sum(cardinality(asked)) FROM answer WHERE role_name = r), 
 SELECT cmp_ok((SELECT count(*) FROM answer a CROSS JOIN unnest(a.asked) x(id) JOIN csm.publications p ON p.id = x.id WHERE p.state = s AND NOT p.id = ANY (a.addressed)), '>=', 10::bigint,
               'B41 at least 10 of them a publication in stage ' || s) FROM unnest('{author,review,ready,expired,cancelled}'::text[]) s;
 SELECT is((SELECT count(*) FROM answer a CROSS JOIN unnest(a.asked) x(id) JOIN csm.publications p ON p.id = x.id WHERE p.tenant_id <> a.tenant_id), 0::bigint, 'V13 no publication of the other tenant');
--- Events of them are for those who read them; that one ended for those who would read it, too.
-INSERT INTO csm.event_subscribers (tenant_id, key, user_id, subjects) SELECT tenant_id, 'u' || id, id, '{publication}' FROM csm.users;
+-- Events of them are for those who read them; that one ended for those who would read it, too. A subscriber for each role,
+-- because what is hidden is passed by for good.
+INSERT INTO csm.event_subscribers (tenant_id, key, user_id, subjects) SELECT tenant_id, r || id, id, '{publication}' FROM csm.users, unnest('{csm_portal,csm_agent}'::text[]) r;
 INSERT INTO csm.events (tenant_id, kind, publication_id) SELECT tenant_id, k, id FROM csm.publications, unnest('{publication_published,publication_ended}'::text[]) k;
 CREATE TEMP TABLE heard AS
-SELECT a.user_id, a.role_name, a.asked, pg_temp.asked(a.user_id, a.role_name, NULL, format('(SELECT publication_id FROM csm.next_events(''u%s'', 10000) WHERE kind = ''publication_published'') x', a.user_id), 'publication_id') AS published,
-       pg_temp.asked(a.user_id, a.role_name, NULL, format('(SELECT publication_id FROM csm.next_events(''u%s'', 10000) WHERE kind = ''publication_ended'') x', a.user_id), 'publication_id') AS ended,
+SELECT a.user_id, a.role_name, a.asked, pg_temp.asked(a.user_id, a.role_name, NULL, format('(SELECT publication_id FROM csm.next_events(''%s'', 10000) WHERE kind = ''publication_published'') x', a.role_name || a.user_id), 'publication_id') AS published,
+       pg_temp.asked(a.user_id, a.role_name, NULL, format('(SELECT publication_id FROM csm.next_events(''%s'', 10000) WHERE kind = ''publication_ended'') x', a.role_name || a.user_id), 'publication_id') AS ended,
        ARRAY(SELECT p.id FROM csm.publications p JOIN may m USING (audience_id) WHERE m.user_id = a.user_id AND m.staff_side = (a.role_name <> 'csm_portal')
              AND ('read' = ANY (m.actions) OR p.id = ANY (a.asked)) ORDER BY p.id) AS would
 FROM answer a JOIN csm.users u ON u.id = a.user_id AND u.enabled WHERE a.role_name IN ('csm_portal', 'csm_agent') AND a.user_id % 3 = 0;
