@@ -49,6 +49,14 @@ SELECT is(pg_temp.asks('mother', 'SELECT title || '' '' || found_by FROM csm.sea
 SELECT is(pg_temp.asks('b2b agent', 'SELECT title || '' '' || found_by FROM csm.search(''umbrela'', ''{account}'')', 'csm_agent'), 'umbrella similar', 'A5 a name in spite of one');
 SELECT is(pg_temp.asks('north contact', 'SELECT title || '' '' || found_by FROM csm.search(''valvve'', ''{case}'')'), NULL, 'T17 the subject of a case that he does not see is not guessed');
 SELECT is(pg_temp.asks('north manager', 'SELECT title || '' '' || found_by FROM csm.search(''northh valvve'', ''{case}'') LIMIT 1'), 'north: valve similar', 'A5 of one that he sees it is');
+INSERT INTO csm.products (tenant_id, name) VALUES (small.tenant(), 'kettle');
+-- A name scores by how much it is like what was typed, and by nothing else; a number and an e-mail score 2.
+SELECT is(pg_temp.asks('b2b agent', format($$SELECT bool_and(score = round(csm.resemblance(title, %1$L)::numeric, 6)) || ' ' || (count(DISTINCT score) >= %3$s) FROM csm.search(%1$L, '{%2$s}')$$, q, k, n), 'csm_agent'),
+          'true true', format('A5 the score of a name is its resemblance: %s %s', k, q))
+FROM (VALUES ('account', 'umbrella', 1), ('account', 'north of', 1), ('person', 'north contact', 2), ('product', 'kettel', 1)) v(k, q, n);
+SELECT is(pg_temp.asks('b2b agent', format('SELECT score || found_by FROM csm.search(%L, ''{account}'') LIMIT 1', lower(a.number)), 'csm_agent'), '2number', 'A5 an account by its number first')
+FROM csm.accounts a WHERE a.id = small.a('north');
+SELECT is(pg_temp.asks('b2b agent', 'SELECT score || found_by FROM csm.search(''NORTH.contact@small.example'', ''{person}'') LIMIT 1', 'csm_agent'), '2number', 'A5 a person by his e-mail first');
 SELECT is(pg_temp.finds('mother', '"does not print" -toner', more => ', ''{article}'''), 'article:Printer does not print after an update', 'A5 websearch syntax');
 SELECT is(pg_temp.finds('mother', 'printer -print', more => ', ''{question}'''), 'question:Why does my printer blink?', 'A5 a word that must not be there');
 
