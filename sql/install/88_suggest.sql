@@ -338,24 +338,21 @@ BEGIN
     END IF;
     RETURN QUERY
     WITH alike AS MATERIALIZED (
-        SELECT c.case_type, c.priority, c.product_id, c.assigned_group_id, c.resolution_code
+        SELECT c.case_type, c.priority, c.product_id, c.assigned_group_id, c.resolution_code, extract(epoch FROM c.closed_at - c.opened_at) / 3600 AS hours
         FROM (SELECT c.* FROM csm.cases c WHERE csm.matches(c.search, q) AND c.state_class = 'closed' ORDER BY c.opened_at DESC, c.id DESC LIMIT 300) c
         ORDER BY csm.search_score(c.search, strict) DESC, c.id DESC LIMIT 100
+    ), counted AS (
+        SELECT v.field, v.value, round(count(*)::numeric / sum(count(*)) OVER (PARTITION BY v.field), 4) AS share, count(*) AS cases
+        FROM alike a CROSS JOIN LATERAL (VALUES ('case_type', a.case_type), ('priority', a.priority::text), ('product_id', a.product_id::text),
+                                                ('assigned_group_id', a.assigned_group_id::text), ('resolution_code', a.resolution_code)) AS v(field, value)
+        WHERE v.value IS NOT NULL
+        GROUP BY v.field, v.value
     )
-    SELECT DISTINCT ON (v.field) v.field, v.value, round(count(*)::numeric / sum(count(*)) OVER (PARTITION BY v.field), 4), count(*)
-    FROM alike a CROSS JOIN LATERAL (VALUES ('case_type', a.case_type), ('priority', a.priority::text), ('product_id', a.product_id::text),
-                                            ('assigned_group_id', a.assigned_group_id::text), ('resolution_code', a.resolution_code)) AS v(field, value)
-    WHERE v.value IS NOT NULL
-    GROUP BY v.field, v.value
-    ORDER BY v.field, count(*) DESC, v.value;
-    RETURN QUERY
-    WITH alike AS MATERIALIZED (
-        SELECT c.id, c.search, extract(epoch FROM c.closed_at - c.opened_at) / 3600 AS hours
-        FROM csm.cases c WHERE csm.matches(c.search, q) AND c.state_class = 'closed' ORDER BY c.opened_at DESC, c.id DESC LIMIT 300
-    ), nearest AS (SELECT a.hours FROM alike a ORDER BY csm.search_score(a.search, strict) DESC, a.id DESC LIMIT 100)
+    (SELECT DISTINCT ON (c.field) c.field, c.value, c.share, c.cases FROM counted c ORDER BY c.field, c.cases DESC, c.value)
+    UNION ALL
     SELECT x.field, round(x.value::numeric, 2)::text, NULL::numeric, x.cases
-    FROM (SELECT 'hours_to_close_median' AS field, percentile_cont(0.5) WITHIN GROUP (ORDER BY n.hours) AS value, count(n.hours) AS cases FROM nearest n
-          UNION ALL SELECT 'hours_to_close_90', percentile_cont(0.9) WITHIN GROUP (ORDER BY n.hours), count(n.hours) FROM nearest n) x
+    FROM (SELECT 'hours_to_close_median' AS field, percentile_cont(0.5) WITHIN GROUP (ORDER BY a.hours) AS value, count(a.hours) AS cases FROM alike a
+          UNION ALL SELECT 'hours_to_close_90', percentile_cont(0.9) WITHIN GROUP (ORDER BY a.hours), count(a.hours) FROM alike a) x
     WHERE x.cases > 0;
 END $$;
 COMMENT ON FUNCTION csm_private.guess_fields(tsquery, tsquery) IS 'Counts behind csm.predict_fields()';
