@@ -10,7 +10,7 @@
 --		them; where that finds nothing either, by titles that resemble what was typed
 --	accounts, people, products	by names that resemble it
 -- and a number (an e-mail) that was typed is looked up first.  Of very common
--- words the newest rows are ranked (500 of a kind; cases: 100 to 500).
+-- words the newest rows are ranked (500 of a kind; cases: 60 to 500).
 --
 -- Paging.  A cursor holds the time of the first page, how the rows of each kind
 -- were found on it, and the place of a row in the order. The order of two rows
@@ -229,7 +229,7 @@ COMMENT ON FUNCTION csm_private.search_way(text, text) IS
 -- The newest rows with words are looked for in windows of time: two weeks, as
 -- many as it may take, all that is left (for visitors, of what is public, which
 -- is a slice of its own). They decide how much is read, never what is found; of
--- cases, which are asked for the latest, how many beyond a hundred.
+-- cases, which are asked for the latest, how many beyond sixty.
 
 CREATE FUNCTION csm_private.search_cases(kinds text[], strict tsquery, loose tsquery, typed text, filters jsonb, as_of timestamptz)
 RETURNS TABLE (kind text, id bigint, number text, title text, score numeric, found_by text, at timestamptz)
@@ -248,8 +248,8 @@ DECLARE
     products CONSTANT bigint[] := CASE WHEN filters ? 'product_id' THEN ARRAY(SELECT v::bigint FROM jsonb_array_elements_text(filters -> 'product_id') v) END;
     since CONSTANT timestamptz := coalesce((filters ->> 'since')::timestamptz, '-infinity');
     before CONSTANT timestamptz := least((filters ->> 'until')::timestamptz, as_of);
-    -- Who sees a part of them only has to go back further for as many: hence no more than a page can hold.
-    enough CONSTANT bigint := 100;
+    -- Who sees a part of them only has to go back further for as many: hence three pages, where two weeks do not hold more.
+    enough CONSTANT bigint := 60;
     exact bigint;
     way CONSTANT integer := (filters ->> 'ways')::integer & 3;
     newest timestamptz;
@@ -324,7 +324,7 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION csm_private.search_cases(text[], tsquery, tsquery, text, jsonb, timestamptz) IS
-'Hits of a search among the caller''s cases: the number, the newest 100 to 500 with all words (two weeks, and as many more as 100 take), where there are none those with some words, else of the newest 2,000 those whose subject resembles what was typed';
+'Hits of a search among the caller''s cases: the number, the newest 60 to 500 with all words (two weeks, and as many more as 60 take), where there are none those with some words, else of the newest 2,000 those whose subject resembles what was typed';
 
 CREATE FUNCTION csm_private.search_articles(kinds text[], strict tsquery, loose tsquery, typed text, filters jsonb)
 RETURNS TABLE (kind text, id bigint, number text, title text, score numeric, found_by text, at timestamptz)

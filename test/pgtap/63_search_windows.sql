@@ -1,4 +1,4 @@
--- Windows of time decide how much is read, never what is found (of cases no more than how many beyond a hundred): csm.search() and csm.suggest() against plain statements
+-- Windows of time decide how much is read, never what is found (of cases no more than how many beyond sixty): csm.search() and csm.suggest() against plain statements
 -- under the same policies, over rows of six years for every kind of person.
 \set ON_ERROR_STOP on
 BEGIN;
@@ -100,14 +100,14 @@ FROM person p CROSS JOIN asked a CROSS JOIN (VALUES
     ('article', 'SELECT id FROM csm.articles WHERE state = ''published'' AND search @@ %L ORDER BY published_at DESC, id DESC LIMIT %s'),
     ('case', 'SELECT id FROM csm.cases WHERE search @@ %L ORDER BY opened_at DESC, id DESC LIMIT %s')) k(kind, statement)
 WHERE NOT (k.kind = 'case' AND p.role_name = 'csm_guest');
--- cases: the newest, as many as were found, if that is a hundred or all
+-- cases: the newest, as many as were found, if that is sixty or all
 UPDATE outcome o SET wanted = pg_temp.plain(who, role_name, format('SELECT id FROM csm.cases WHERE search @@ %L ORDER BY opened_at DESC, id DESC LIMIT %s',
-                                                                  a.query, greatest(cardinality(ids), least(cardinality(wanted), 100))))
+                                                                  a.query, greatest(cardinality(ids), least(cardinality(wanted), 60))))
 FROM asked a WHERE a.words = o.words AND o.kind = 'case';
 SELECT is(ARRAY(SELECT unnest(ids) ORDER BY 1), wanted, format('T17 %s: %s as %s finds the newest that hold the words', kind, coalesce(who, 'a visitor'), role_name) || ': ' || words)
 FROM outcome;
 SELECT ok(bool_or(cardinality(wanted) >= bound) AND bool_or(cardinality(wanted) BETWEEN 1 AND bound - 1) AND max(cardinality(wanted)) <= 500, 'A5 more than the bound and less are both met: ' || kind)
-FROM outcome CROSS JOIN LATERAL (SELECT CASE kind WHEN 'case' THEN 100 ELSE 500 END AS bound) b GROUP BY kind;
+FROM outcome CROSS JOIN LATERAL (SELECT CASE kind WHEN 'case' THEN 60 ELSE 500 END AS bound) b GROUP BY kind;
 SELECT ok(bool_or(cardinality(ids) BETWEEN 5 AND 300), 'T17 a visitor finds a part') FROM outcome WHERE role_name = 'csm_guest' AND words <> 'common' AND kind = 'article';
 
 -- Who manages a base reads more than is published, and finds what is.
