@@ -21,8 +21,7 @@ extern Const *csm_expected_value(PlannerInfo *root, Node *expression);
 extern Selectivity csm_guessed_selectivity(PlannerInfo *root, Node *haystack, Const *needle, int varRelid);
 extern Selectivity csm_contains_selectivity(PlannerInfo *root, Oid function, Node *haystack,
 											Const *needle, int varRelid);
-extern Selectivity csm_words_selectivity(PlannerInfo *root, Node *document, const Const *query, int varRelid);
-extern bool csm_words_are_common(PlannerInfo *root, Node *document, const Const *query);
+extern Selectivity csm_words_selectivity(PlannerInfo *root, Node *document, const Const *query, int varRelid, bool *common);
 extern bool csm_index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess,
 								  Selectivity share, double breadth, bool common);
 extern bool csm_window_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity share,

@@ -162,15 +162,24 @@ query_share(const CommonWords *words, const QueryItem *item, const char *operand
 	return item->qoperator.oper == OP_OR ? left + right - left * right : left * right;
 }
 
-/* The share by the statistics of the column; "otherwise" where there are none. */
-static Selectivity
-share_of_words(PlannerInfo *root, Node *document, const Const *query, int varRelid, bool guess, Selectivity otherwise)
+/*
+ * Share of rows whose tsvector matches; without statistics a small one.
+ *
+ * "common" (or NULL): are there rows with these words, as far as the statistics
+ * say?  A word that they do not list may be in no row at all, and a walk that
+ * waits for it reads all of the table.  Both at once, because the statistics
+ * have to be unpacked.
+ */
+Selectivity
+csm_words_selectivity(PlannerInfo *root, Node *document, const Const *query, int varRelid, bool *common)
 {
 	TSQuery		words_asked = DatumGetTSQuery(query->constvalue);
 	VariableStatData column;
-	CommonWords words = {.guess = guess};
-	Selectivity result = otherwise;
+	CommonWords words = {.guess = false};
+	Selectivity result = 0.005;
 
+	if (common != NULL)
+		*common = words_asked->size != 0;
 	if (words_asked->size == 0)
 		return 0;
 	examine_variable(root, document, varRelid, &column);
@@ -181,33 +190,19 @@ share_of_words(PlannerInfo *root, Node *document, const Const *query, int varRel
 		/* Behind the frequencies stand the least and the greatest of them. */
 		if (words.slot.nnumbers == words.slot.nvalues + 2)
 		{
+			double		present = 1.0 - ((Form_pg_statistic) GETSTRUCT(column.statsTuple))->stanullfrac;
+
 			words.least = words.slot.numbers[words.slot.nvalues];
-			result = query_share(&words, GETQUERY(words_asked), GETOPERAND(words_asked)) *
-				(1.0 - ((Form_pg_statistic) GETSTRUCT(column.statsTuple))->stanullfrac);
+			if (common != NULL)
+				*common = query_share(&words, GETQUERY(words_asked), GETOPERAND(words_asked)) * present > 0;
+			words.guess = true;
+			result = query_share(&words, GETQUERY(words_asked), GETOPERAND(words_asked)) * present;
 		}
 		free_attstatsslot(&words.slot);
 	}
 	ReleaseVariableStats(column);
 	CLAMP_PROBABILITY(result);
 	return result;
-}
-
-/* Share of rows whose tsvector matches; without statistics a small one. */
-Selectivity
-csm_words_selectivity(PlannerInfo *root, Node *document, const Const *query, int varRelid)
-{
-	return share_of_words(root, document, query, varRelid, true, 0.005);
-}
-
-/*
- * Are there rows with these words, as far as the statistics say?  A word that
- * they do not list may be in no row at all, and a walk that waits for it reads
- * all of the table.
- */
-bool
-csm_words_are_common(PlannerInfo *root, Node *document, const Const *query)
-{
-	return share_of_words(root, document, query, 0, false, 1) > 0;
 }
 
 /* --- is an index the way? --- */

@@ -169,19 +169,19 @@ public_slices(const FuncExpr *slices)
 	return IsA(first, Const) && !first->constisnull && DatumGetInt64(first->constvalue) >= CSM_PUBLIC_SLICES;
 }
 
-/* Are words worth an index? */
+/* Are words worth an index?  And what share of the rows holds them? */
 static bool
-words_are_worth_it(SupportRequestIndexCondition *req, Node *document, Node *query, const Const *value)
+words_are_worth_it(SupportRequestIndexCondition *req, Node *document, Node *query, const Const *value, Selectivity *share)
 {
-	Selectivity share = csm_words_selectivity(req->root, document, value, 0);
-	bool		common = csm_words_are_common(req->root, document, value);
 	FuncExpr   *slices = slices_beside(req);
+	bool		common;
 
+	*share = csm_words_selectivity(req->root, document, value, 0, &common);
 	if (slices != NULL)
-		return csm_window_is_worth_it(req->root, req->index, share, public_slices(slices), MATCHES_BREADTH, common);
+		return csm_window_is_worth_it(req->root, req->index, *share, public_slices(slices), MATCHES_BREADTH, common);
 	return csm_index_is_worth_it(req->root, req->index,
 								 restriction_selectivity(req->root, OID_TS_MATCH_OP, list_make2(document, query), InvalidOid, 0),
-								 share, MATCHES_BREADTH, common);
+								 *share, MATCHES_BREADTH, common);
 }
 
 /*
@@ -190,20 +190,19 @@ words_are_worth_it(SupportRequestIndexCondition *req, Node *document, Node *quer
  * are longer than what they have in common.
  */
 static bool
-needle_is_worth_it(SupportRequestIndexCondition *req, Oid contains, Node *haystack, Const *value)
+needle_is_worth_it(SupportRequestIndexCondition *req, Oid contains, Node *haystack, Const *value, Selectivity *share)
 {
 	Selectivity words = words_beside(req->index->rel, req->funcid);
 	FuncExpr   *slices = slices_beside(req);
-	Selectivity share;
 
 	if (!csm_trgm_folds_as_we_do() || !has_trigram(DatumGetTextPP(value->constvalue)))
 		return false;
-	share = csm_contains_selectivity(req->root, contains, haystack, value, 0);
+	*share = csm_contains_selectivity(req->root, contains, haystack, value, 0);
 	if (slices != NULL)
-		return share < words &&
-			csm_window_is_worth_it(req->root, req->index, share, public_slices(slices), CONTAINS_BREADTH, true);
-	return share <= (words < 1 ? words / 10 : 1) &&
-		csm_index_is_worth_it(req->root, req->index, csm_guessed_selectivity(req->root, haystack, value, 0), share,
+		return *share < words &&
+			csm_window_is_worth_it(req->root, req->index, *share, public_slices(slices), CONTAINS_BREADTH, true);
+	return *share <= (words < 1 ? words / 10 : 1) &&
+		csm_index_is_worth_it(req->root, req->index, csm_guessed_selectivity(req->root, haystack, value, 0), *share,
 							  CONTAINS_BREADTH, true);
 }
 
@@ -217,6 +216,7 @@ matches_index_condition(SupportRequestIndexCondition *req, List *args)
 	Node	   *document = linitial(args);
 	Node	   *query = lsecond(args);
 	Const	   *value;
+	Selectivity share;
 	Oid			operator;
 
 	if (req->indexarg != 0 || !is_pseudo_constant_for_index(req->root, query, req->index))
@@ -225,7 +225,7 @@ matches_index_condition(SupportRequestIndexCondition *req, List *args)
 	if (!OidIsValid(operator) || get_opcode(operator) != F_TS_MATCH_VQ)
 		return NIL;
 	value = csm_expected_value(req->root, query);
-	if (value != NULL && !words_are_worth_it(req, document, query, value))
+	if (value != NULL && !words_are_worth_it(req, document, query, value, &share))
 		return NIL;
 	req->lossy = false;
 	return list_make1(make_opclause(operator, BOOLOID, false,
@@ -244,6 +244,7 @@ contains_index_condition(SupportRequestIndexCondition *req, List *args)
 	Node	   *haystack = linitial(args);
 	Node	   *needle = lsecond(args);
 	Const	   *value;
+	Selectivity share;
 	Expr	   *pattern;
 
 	if (req->indexarg != 0 || !is_pseudo_constant_for_index(req->root, needle, req->index))
@@ -251,7 +252,7 @@ contains_index_condition(SupportRequestIndexCondition *req, List *args)
 	if (get_opfamily_member(req->opfamily, TEXTOID, TEXTOID, TRGM_ILIKE_STRATEGY) != OID_TEXT_ICLIKE_OP)
 		return NIL;
 	value = csm_expected_value(req->root, needle);
-	if (value == NULL || !needle_is_worth_it(req, req->funcid, haystack, value))
+	if (value == NULL || !needle_is_worth_it(req, req->funcid, haystack, value, &share))
 		return NIL;
 	pattern = pattern_expression((Expr *) needle);
 	if (pattern == NULL)
@@ -274,6 +275,7 @@ leading_share(SupportRequestIndexCondition *req, const FuncExpr *clause)
 {
 	Node	   *text;
 	Const	   *value;
+	Selectivity share;
 
 	if (!IsA(clause, FuncExpr) || list_length(clause->args) != 2 ||
 		get_func_support(clause->funcid) != get_func_support(req->funcid))
@@ -282,11 +284,11 @@ leading_share(SupportRequestIndexCondition *req, const FuncExpr *clause)
 	value = csm_expected_value(req->root, lsecond(clause->args));
 	if (value == NULL || !match_index_to_operand(text, 0, req->index))
 		return 0;
-	if (exprType(text) == TSVECTOROID)
-		return words_are_worth_it(req, text, lsecond(clause->args), value)
-			? csm_words_selectivity(req->root, text, value, 0) : 0;
-	return needle_is_worth_it(req, clause->funcid, text, value)
-		? csm_contains_selectivity(req->root, clause->funcid, text, value, 0) : 0;
+	if (exprType(text) == TSVECTOROID
+		? words_are_worth_it(req, text, lsecond(clause->args), value, &share)
+		: needle_is_worth_it(req, clause->funcid, text, value, &share))
+		return share;
+	return 0;
 }
 
 /*
@@ -350,7 +352,7 @@ text_selectivity(SupportRequestSelectivity *req)
 		needle = req->is_join ? NULL : csm_expected_value(req->root, lsecond(req->args));
 		req->selectivity = needle == NULL
 			? operator_selectivity(req, OID_TS_MATCH_OP, InvalidOid)
-			: csm_words_selectivity(req->root, linitial(req->args), needle, req->varRelid);
+			: csm_words_selectivity(req->root, linitial(req->args), needle, req->varRelid, NULL);
 	}
 	else if (!req->is_join && (needle = csm_expected_value(req->root, lsecond(req->args))) != NULL)
 		req->selectivity = csm_contains_selectivity(req->root, req->funcid, linitial(req->args),
