@@ -21,8 +21,8 @@ logs=$work/logs
 passed=0
 failed=0
 completed=
-# A crash, a failed assertion, a finding of a sanitizer (which a test may survive).
-alarm='terminating any other active server processes|PANIC:|TRAP:|AddressSanitizer:|runtime error:'
+# A crash, a failed assertion, a finding of a sanitizer (which a test may survive), something that C forgot to give back.
+alarm='terminating any other active server processes|PANIC:|TRAP:|AddressSanitizer:|runtime error:|(reference|refcount) leak|resource was not closed'
 csm_own_folder "$logs"
 
 finish()

@@ -156,6 +156,23 @@ SELECT effect.note(:attached) AS said \gset
 SELECT is((SELECT array_agg(what) FROM effect.heard WHERE what LIKE 'rule%'), '{rule commented}', 'D5 a rule is obeyed');
 DROP RULE zz ON csm.events;
 
+CREATE CONSTRAINT TRIGGER zz AFTER UPDATE ON csm.cases DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION effect.hear('deferred');
+BEGIN;
+SELECT effect.note(:attached) AS said \gset
+SELECT is((SELECT count(*)::int FROM effect.heard WHERE what = 'deferred'), 0, 'D5 a deferred trigger waits');
+COMMIT;
+SELECT is((SELECT count(*)::int FROM effect.heard WHERE what = 'deferred'), 1, 'D5 for the end of the transaction');
+DROP TRIGGER zz ON csm.cases;
+
+-- Indexes that keep something between rows.
+CREATE INDEX zz ON csm.events USING brin (created_at);
+CREATE INDEX zy ON csm.events USING gin (payload);
+SELECT effect.note(:attached) AS said, effect.note(:attached) AS again \gset
+SET enable_indexscan = off;
+SELECT is((SELECT count(*)::int FROM csm.events e WHERE e.payload @> jsonb_build_object('entry_id', :said) AND e.created_at > now() - interval '1 hour'), 1, 'D5 a row is found by each of them');
+RESET enable_indexscan;
+DROP INDEX csm.zz, csm.zy;
+
 CREATE FUNCTION effect.hear_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO effect.heard SELECT 'changed ' || n.id FROM changed n;
