@@ -10,7 +10,8 @@
 --		them; where that finds nothing either, by titles that resemble what was typed
 --	accounts, people, products	by names that resemble it
 -- and a number (an e-mail) that was typed is looked up first.  Of very common
--- words the newest rows are ranked (500 of a kind; cases: 60 to 500).
+-- words the newest rows are ranked (500 of a kind; cases: 60 to 500, and on later
+-- pages those before them, and so on to the oldest).
 --
 -- Paging.  A cursor holds the time of the first page, how the rows of each kind
 -- were found on it, and the place of a row in the order. The order of two rows
@@ -18,207 +19,6 @@
 -- published meanwhile moves a page; cases and questions of later are left out.
 -- Nor does it make some words give way to all of them: later pages look in the
 -- way in which the first one found.
-
-CREATE FUNCTION csm_private.search_languages() RETURNS text[]
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    tenant CONSTANT bigint := coalesce(csm.current_tenant_id(), csm.guest_tenant_id());
-    own CONSTANT text := (SELECT u.language FROM csm.users u WHERE u.id = csm.current_user_id() AND u.tenant_id = tenant);
-    shared jsonb;
-BEGIN
-    IF tenant IS NULL THEN
-        RETURN '{}'::text[];
-    END IF;
-    SELECT t.settings -> 'search' -> 'languages' INTO shared FROM csm.tenants t WHERE t.id = tenant;
-    IF jsonb_typeof(shared) IS DISTINCT FROM 'array' THEN
-        shared := '["english"]';
-    END IF;
-    RETURN array_remove(own || ARRAY(SELECT jsonb_array_elements_text(shared)), NULL);
-END $$;
-ALTER FUNCTION csm_private.search_languages() OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.search_languages() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm_private.search_languages() TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
-COMMENT ON FUNCTION csm_private.search_languages() IS
-'Languages in which the caller searches: his own, and those of csm.tenants.settings -> search -> languages (english where there are none); empty for nobody';
-
-CREATE FUNCTION csm.search_query(query text) RETURNS tsquery
-LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT csm_private.search_query_in(query, csm_private.search_languages(), false);
-END;
-ALTER FUNCTION csm.search_query(text) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm.search_query(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm.search_query(text) TO csm_guest, csm_portal, csm_agent, csm_reporter, csm_admin;
-COMMENT ON FUNCTION csm.search_query(text) IS
-'What somebody typed as a query for csm.matches(), in his language and in those of the tenant (csm.tenants.settings -> search -> languages, english by default); NULL for NULL';
-
--- Names by trigrams.  They stand here because tables come before csm.resembles().
-DO $$
-DECLARE
-    ops CONSTANT text := csm_private.schema_of('pg_trgm') || '.gin_trgm_ops';
-BEGIN
-    EXECUTE format('CREATE INDEX accounts_name_trgm_idx ON csm.accounts USING gin (name %s)', ops);
-    EXECUTE format('CREATE INDEX users_display_name_trgm_idx ON csm.users USING gin (display_name %s)', ops);
-    EXECUTE format('CREATE INDEX products_name_trgm_idx ON csm.products USING gin (name %s)', ops);
-END $$;
-
--- ---- what was asked ----
-
--- Lists throughout, and texts that can be cast.
-CREATE FUNCTION csm_private.search_filters(filters jsonb) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    f record;
-    v record;
-    checked jsonb := '{}'::jsonb;
-    shape text;
-BEGIN
-    IF jsonb_typeof(filters) IS DISTINCT FROM 'object' THEN
-        RAISE EXCEPTION 'filters are not a JSON object' USING ERRCODE = '22023', HINT = 'Pass {} for none.';
-    END IF;
-    FOR f IN SELECT e.key, CASE jsonb_typeof(e.value) WHEN 'array' THEN e.value ELSE jsonb_build_array(e.value) END AS list
-             FROM jsonb_each(filters) e
-    LOOP
-        shape := CASE
-            WHEN f.key IN ('language', 'state_class', 'case_type', 'state') THEN '^.{1,100}$'
-            WHEN f.key IN ('account_id', 'product_id', 'base_id', 'category_id', 'forum_id', 'priority') THEN '^[0-9]{1,18}$'
-            WHEN f.key = 'answered' THEN '^(true|false)$'
-            WHEN f.key IN ('since', 'until') THEN '^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?([+-][0-9]{2}(:?[0-9]{2})?|Z)?)?$' END;
-        IF shape IS NULL THEN
-            RAISE EXCEPTION 'unknown filter "%"', left(f.key, 63) USING ERRCODE = '22023',
-                HINT = 'Filters are language, since, until, state_class, state, case_type, priority, account_id, product_id, base_id, category_id, forum_id and answered.';
-        END IF;
-        FOR v IN SELECT a.value, a.value #>> '{}' AS said FROM jsonb_array_elements(f.list) a LOOP
-            IF jsonb_typeof(v.value) NOT IN ('string', 'number', 'boolean') OR v.said !~ shape OR jsonb_array_length(f.list) > 100 THEN
-                RAISE EXCEPTION 'filter "%" has a value that it cannot have', f.key USING ERRCODE = '22023',
-                    DETAIL = left(v.value::text, 100);
-            END IF;
-        END LOOP;
-        IF f.key IN ('since', 'until') THEN
-            BEGIN
-                checked := checked || jsonb_build_object(f.key, (f.list ->> 0)::timestamptz);
-            EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format THEN
-                RAISE EXCEPTION 'filter "%" has a value that it cannot have', f.key USING ERRCODE = '22023',
-                    DETAIL = left(f.list ->> 0, 100);
-            END;
-        ELSE
-            checked := checked || jsonb_build_object(f.key, (SELECT jsonb_agg(a.value #>> '{}') FROM jsonb_array_elements(f.list) a));
-        END IF;
-    END LOOP;
-    RETURN checked;
-END $$;
-ALTER FUNCTION csm_private.search_filters(jsonb) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.search_filters(jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm_private.search_filters(jsonb) TO csm_guest, csm_portal, csm_agent, csm_admin;
-COMMENT ON FUNCTION csm_private.search_filters(jsonb) IS 'The filters of a search, checked, with a list for each; error 22023 for what is none';
-
--- A kind that has not what a filter asks about is left out.
-CREATE FUNCTION csm_private.search_kinds(kinds text[], filters jsonb) RETURNS text[]
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    everything CONSTANT text[] := '{account,article,case,person,product,question}'::text[];
-    wanted text[] := coalesce(kinds, everything);
-BEGIN
-    IF NOT wanted <@ everything THEN
-        RAISE EXCEPTION 'unknown kind "%"', (SELECT left(k, 63) FROM unnest(wanted) k WHERE k IS NULL OR k <> ALL (everything) LIMIT 1)
-            USING ERRCODE = '22023', HINT = format('Kinds are %s.', array_to_string(everything, ', '));
-    -- Nobody finds nothing; a visitor finds what is public.
-    ELSIF csm.current_tenant_id() IS NULL
-          AND (csm.guest_tenant_id() IS NULL OR NOT pg_has_role('csm_guest', 'USAGE')) THEN
-        RETURN '{}'::text[];
-    END IF;
-    RETURN ARRAY(
-        SELECT DISTINCT k.kind
-        FROM unnest(wanted) AS w(kind)
-        JOIN (VALUES ('account', 'csm.accounts', 'name', '{}'::text[]),
-                     ('person', 'csm.users', 'display_name', '{}'),
-                     ('product', 'csm.products', 'name', '{}'),
-                     ('case', 'csm.cases', 'search', '{language,since,until,state_class,state,case_type,priority,account_id,product_id}'),
-                     ('article', 'csm.articles', 'search', '{language,since,until,base_id,category_id,product_id}'),
-                     ('question', 'csm.questions', 'search', '{language,since,until,forum_id,answered}'))
-             AS k(kind, of_table, column_name, knows) ON k.kind = w.kind
-        WHERE has_column_privilege(k.of_table, k.column_name, 'SELECT') AND ARRAY(SELECT jsonb_object_keys(filters)) <@ k.knows);
-END $$;
-ALTER FUNCTION csm_private.search_kinds(text[], jsonb) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.search_kinds(text[], jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm_private.search_kinds(text[], jsonb) TO csm_guest, csm_portal, csm_agent, csm_admin;
-COMMENT ON FUNCTION csm_private.search_kinds(text[], jsonb) IS
-'Kinds that the caller''s search looks through: those asked for (NULL: all) that his role may read and whose rows have what the filters name; none for nobody; error 22023 for an unknown one';
-
--- The digest shows damage and a cursor of another search. It is no proof of
--- anything: whoever makes one up gets the rows that he may read, from where he says.
-CREATE FUNCTION csm_private.search_cursor(asked text, as_of timestamptz, ways integer, score numeric, kind text, id bigint) RETURNS text
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    place CONSTANT text := concat_ws('|', (extract(epoch FROM as_of) * 1000000)::bigint, ways, score, kind, id);
-BEGIN
-    RETURN translate(encode(convert_to(place || '|' || left(md5(place || asked), 12), 'UTF8'), 'base64'), E'+/=\n', '-_');
-END $$;
-ALTER FUNCTION csm_private.search_cursor(text, timestamptz, integer, numeric, text, bigint) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.search_cursor(text, timestamptz, integer, numeric, text, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm_private.search_cursor(text, timestamptz, integer, numeric, text, bigint) TO csm_guest, csm_portal, csm_agent, csm_admin;
-COMMENT ON FUNCTION csm_private.search_cursor(text, timestamptz, integer, numeric, text, bigint) IS
-'Cursor for the page after a row: time of the first page, how its rows were found (csm_private.search_way()), and place of the row';
-
-CREATE FUNCTION csm_private.search_page("limit" integer, after text, asked text)
-RETURNS TABLE (as_of timestamptz, ways integer, score numeric, kind text, id bigint)
-LANGUAGE plpgsql STABLE ROWS 1
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    place text[];
-    said text;
-BEGIN
-    IF "limit" IS NULL OR "limit" NOT BETWEEN 1 AND 100 THEN
-        RAISE EXCEPTION 'limit is %', coalesce("limit"::text, 'NULL') USING ERRCODE = '22023', HINT = 'A page has 1 to 100 rows.';
-    END IF;
-    as_of := clock_timestamp();
-    IF after IS NOT NULL THEN
-        BEGIN
-            said := convert_from(decode(rpad(translate(after, '-_', '+/'), (length(after) + 3) / 4 * 4, '='), 'base64'), 'UTF8');
-            place := string_to_array(said, '|');
-            as_of := timestamptz 'epoch' + place[1]::bigint * interval '1 microsecond';
-            ways := place[2]::integer;
-            score := place[3]::numeric;
-            kind := place[4];
-            id := place[5]::bigint;
-        EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
-            place := NULL;
-        END;
-        IF cardinality(place) IS DISTINCT FROM 6
-           OR place[6] IS DISTINCT FROM left(md5(array_to_string(place[1:5], '|') || asked), 12)
-           OR after <> translate(encode(convert_to(said, 'UTF8'), 'base64'), E'+/=\n', '-_') THEN
-            RAISE EXCEPTION 'the cursor is not one of this search' USING ERRCODE = '22023',
-                HINT = 'Pass the cursor of a row that the same query, kinds and filters gave, or NULL for the first page.';
-        END IF;
-    END IF;
-    RETURN NEXT;
-END $$;
-ALTER FUNCTION csm_private.search_page(integer, text, text) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.search_page(integer, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm_private.search_page(integer, text, text) TO csm_guest, csm_portal, csm_agent, csm_admin;
-COMMENT ON FUNCTION csm_private.search_page(integer, text, text) IS
-'Where a page begins: time of the first page and, after it, how its rows were found and the place that a cursor holds; errors 22023: limit, a cursor that is damaged or of another search';
-
--- Two bits a kind: 0 all words or the number, 1 some words, 2 what resembles.
-CREATE FUNCTION csm_private.search_way(kind text, found_by text) RETURNS integer
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE found_by WHEN 'some words' THEN 1 WHEN 'similar' THEN 2 ELSE 0 END
-       << CASE kind WHEN 'case' THEN 0 WHEN 'article' THEN 2 WHEN 'question' THEN 4 ELSE 6 END;
-ALTER FUNCTION csm_private.search_way(text, text) OWNER TO csm_owner;
-REVOKE ALL ON FUNCTION csm_private.search_way(text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION csm_private.search_way(text, text) TO csm_guest, csm_portal, csm_agent, csm_admin;
-COMMENT ON FUNCTION csm_private.search_way(text, text) IS
-'How a hit was found, for a cursor and for the filter "ways" that csm.search() gives to the searches below on later pages: cases in bits 0 and 1, articles in 2 and 3, questions in 4 and 5';
 
 -- ---- kinds, one by one ----
 --
@@ -228,8 +28,12 @@ COMMENT ON FUNCTION csm_private.search_way(text, text) IS
 --
 -- The newest rows with words are looked for in windows of time: two weeks, as
 -- many as it may take, all that is left (for visitors, of what is public, which
--- is a slice of its own). They decide how much is read, never what is found; of
--- cases, which are asked for the latest, how many beyond sixty.
+-- is a slice of its own). They decide how much is read, never what is found.
+--
+-- Of cases they decide what is ranked together, a generation: the latest are what
+-- people ask for, and who sees few of them would go back for years to find as many
+-- as somebody who sees all. The next one is a search for what was opened before
+-- the oldest of the last one.
 
 CREATE FUNCTION csm_private.search_cases(kinds text[], strict tsquery, loose tsquery, typed text, filters jsonb, as_of timestamptz)
 RETURNS TABLE (kind text, id bigint, number text, title text, score numeric, found_by text, at timestamptz)
@@ -248,10 +52,11 @@ DECLARE
     products CONSTANT bigint[] := CASE WHEN filters ? 'product_id' THEN ARRAY(SELECT v::bigint FROM jsonb_array_elements_text(filters -> 'product_id') v) END;
     since CONSTANT timestamptz := coalesce((filters ->> 'since')::timestamptz, '-infinity');
     before CONSTANT timestamptz := least((filters ->> 'until')::timestamptz, as_of);
-    -- Who sees a part of them only has to go back further for as many: hence three pages, where two weeks do not hold more.
-    enough CONSTANT bigint := 60;
-    exact bigint;
     way CONSTANT integer := (filters ->> 'ways')::integer & 3;
+    oldest CONSTANT bigint := (filters ->> 'before')::bigint;
+    -- A page of a hundred is filled from the rest of a generation and the next one.
+    enough CONSTANT bigint := CASE WHEN oldest IS NULL THEN 60 ELSE 100 END;
+    exact bigint;
     newest timestamptz;
     high timestamptz;
     low timestamptz;
@@ -272,7 +77,7 @@ BEGIN
       AND (accounts IS NULL OR c.account_id = ANY (accounts)) AND (products IS NULL OR c.product_id = ANY (products))
       AND (languages IS NULL OR c.language = ANY (languages))
     ORDER BY c.number = typed DESC LIMIT 1;
-    IF exact IS NOT NULL THEN
+    IF exact IS NOT NULL AND oldest IS NULL THEN
         RETURN QUERY SELECT 'case', c.id, c.number, c.subject, 2::numeric, 'number', c.opened_at FROM csm.cases c WHERE c.id = exact;
     END IF;
 
@@ -292,7 +97,7 @@ BEGIN
                    CASE WHEN q = strict THEN 'words' ELSE 'some words' END, c.opened_at
             FROM (SELECT c.id, c.number, c.subject, c.search, c.opened_at FROM csm.cases c
                   WHERE csm.matches(c.search, q)
-                    AND c.opened_at BETWEEN low AND high
+                    AND c.opened_at BETWEEN low AND high AND (oldest IS NULL OR (c.opened_at, c.id) < (as_of, oldest))
                     AND (first IS NULL OR csm.in_slices(ARRAY[csm.time_slice(c.opened_at)], first, csm.time_slice(high)))
                     AND c.id IS DISTINCT FROM exact
                     AND (classes IS NULL OR c.state_class = ANY (classes)) AND (states IS NULL OR c.state = ANY (states))
@@ -324,7 +129,7 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION csm_private.search_cases(text[], tsquery, tsquery, text, jsonb, timestamptz) IS
-'Hits of a search among the caller''s cases: the number, the newest 60 to 500 with all words (two weeks, and as many more as 60 take), where there are none those with some words, else of the newest 2,000 those whose subject resembles what was typed';
+'Hits of a search among the caller''s cases opened by as_of (filter "before": and before that case), a generation of them: the number, the newest 60 to 500 with all words (two weeks, and as many more as 60 take), where there are none those with some words, else of the newest 2,000 those whose subject resembles what was typed. After the first generation the number is left out';
 
 CREATE FUNCTION csm_private.search_articles(kinds text[], strict tsquery, loose tsquery, typed text, filters jsonb)
 RETURNS TABLE (kind text, id bigint, number text, title text, score numeric, found_by text, at timestamptz)
@@ -572,32 +377,52 @@ CREATE FUNCTION csm.search(query text, kinds text[] DEFAULT NULL, filters jsonb 
 RETURNS TABLE (kind text, id bigint, number text, title text, snippet text, score numeric, found_by text, at timestamptz, cursor text)
 LANGUAGE sql STABLE ROWS 20
 BEGIN ATOMIC
-    SELECT h.kind, h.id, h.number, h.title, csm_private.search_snippet(h.kind, h.id, h.typed, 30), h.score, h.found_by, h.at,
-           csm_private.search_cursor(h.asked, h.as_of, h.ways, h.score, h.kind, h.id)
-    FROM (
-        SELECT x.*, a.typed, a.asked, p.as_of, coalesce(p.ways, bit_or(csm_private.search_way(x.kind, x.found_by)) OVER ()) AS ways
+    WITH asked AS MATERIALIZED (
+        SELECT a.typed, a.asked, p.*, strict, loose,
+               CASE WHEN p.before IS NULL THEN k ELSE ARRAY(SELECT unnest(k) INTERSECT SELECT 'case') END AS kinds,
+               CASE WHEN p.ways IS NULL THEN f ELSE f || jsonb_build_object('ways', p.ways, 'before', p.before) END AS filters
         FROM (SELECT btrim(left(query, 1000)) AS typed, md5(concat_ws('|', query, kinds::text, filters::text)) AS asked) a
-        CROSS JOIN LATERAL csm_private.search_page("limit", after, a.asked) p
+        CROSS JOIN LATERAL csm_private.search_page(a.asked, "limit", after) p
         CROSS JOIN LATERAL csm_private.search_filters(filters) f
-        CROSS JOIN LATERAL (SELECT CASE WHEN p.ways IS NULL THEN f ELSE f || jsonb_build_object('ways', p.ways) END AS way) w
         CROSS JOIN LATERAL csm_private.search_kinds(kinds, f) k
         CROSS JOIN LATERAL csm_private.search_languages() l
         CROSS JOIN LATERAL csm_private.search_query_in(a.typed, l, false) strict
         CROSS JOIN LATERAL csm_private.search_query_in(a.typed, l, true) loose
+    ), found AS MATERIALIZED (
+        SELECT x.*, coalesce(a.ways, bit_or(csm_private.search_way(x.kind, x.found_by)) OVER ()) AS ways
+        FROM asked a
         CROSS JOIN LATERAL (
-            SELECT * FROM csm_private.search_cases(k, strict, loose, a.typed, w.way, p.as_of)
-            UNION ALL SELECT * FROM csm_private.search_articles(k, strict, loose, a.typed, w.way)
-            UNION ALL SELECT * FROM csm_private.search_questions(k, strict, loose, a.typed, w.way, p.as_of)
-            UNION ALL SELECT * FROM csm_private.search_names(k, a.typed)
+            SELECT * FROM csm_private.search_cases(a.kinds, a.strict, a.loose, a.typed, a.filters, a.as_of)
+            UNION ALL SELECT * FROM csm_private.search_articles(a.kinds, a.strict, a.loose, a.typed, a.filters)
+            UNION ALL SELECT * FROM csm_private.search_questions(a.kinds, a.strict, a.loose, a.typed, a.filters, a.as_of)
+            UNION ALL SELECT * FROM csm_private.search_names(a.kinds, a.typed)
         ) x
-        WHERE a.typed <> '' AND (after IS NULL OR (x.score, p.kind, p.id) < (p.score, x.kind, x.id))
+        WHERE a.typed <> ''
+    ), page AS MATERIALIZED (
+        SELECT x.*, a.as_of, a.before, 1 AS generation
+        FROM found x CROSS JOIN asked a
+        WHERE after IS NULL OR (x.score, a.kind, a.id) < (a.score, x.kind, x.id)
         ORDER BY x.score DESC, x.kind, x.id
         LIMIT greatest("limit", 1)
-    ) h
-    ORDER BY h.score DESC, h.kind, h.id;
+    ), earlier AS (
+        SELECT x.*, o.ways, o.at, o.id, 2 AS generation
+        FROM (SELECT c.at, c.id, c.ways, count(*) OVER () AS n FROM found c
+              WHERE c.kind = 'case' AND c.found_by IN ('words', 'some words') ORDER BY c.at, c.id LIMIT 1) o
+        CROSS JOIN asked a
+        CROSS JOIN LATERAL csm_private.search_cases('{case}', a.strict, a.loose, a.typed,
+                                                    a.filters || jsonb_build_object('ways', o.ways, 'before', o.id), o.at) x
+        -- fewer than a generation has are all there are
+        WHERE o.n >= 60 AND (SELECT count(*) FROM page) < "limit"
+        ORDER BY x.score DESC, x.id
+        LIMIT "limit" - (SELECT count(*) FROM page)
+    )
+    SELECT h.kind, h.id, h.number, h.title, csm_private.search_snippet(h.kind, h.id, a.typed, 30), h.score, h.found_by, h.at,
+           csm_private.search_cursor(a.asked, h.as_of, coalesce(h.before, 0), h.ways, h.score, h.kind, h.id)
+    FROM (SELECT * FROM page UNION ALL SELECT * FROM earlier) h CROSS JOIN asked a
+    ORDER BY h.generation, h.score DESC, h.kind, h.id;
 END;
 ALTER FUNCTION csm.search(text, text[], jsonb, integer, text) OWNER TO csm_owner;
 REVOKE ALL ON FUNCTION csm.search(text, text[], jsonb, integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION csm.search(text, text[], jsonb, integer, text) TO csm_guest, csm_portal, csm_agent, csm_admin;
 COMMENT ON FUNCTION csm.search(text, text[], jsonb, integer, text) IS
-'What the caller may read and what answers the query, best first, a page of limit rows (1 to 100). kinds: account, article, case, person, product, question (NULL: all that his role reads). filters: language, since, until, state_class, state, case_type, priority, account_id, product_id, base_id, category_id, forum_id, answered, each a value or a list; a kind without such a column is left out. snippet is HTML in which all but <mark> is escaped, NULL where there is no text. found_by: number (or e-mail), words, some words (where no row of the kind has all), similar. at: when it was opened, published or made. after: the cursor of the last row of the page before. NULL and empty queries find nothing. Error 22023: limit, kind, filter, cursor';
+'What the caller may read and what answers the query, best first, a page of limit rows (1 to 100); of very many cases the newest are ranked, then those before them. kinds: account, article, case, person, product, question (NULL: all that his role reads). filters: language, since, until, state_class, state, case_type, priority, account_id, product_id, base_id, category_id, forum_id, answered, each a value or a list; a kind without such a column is left out. snippet is HTML in which all but <mark> is escaped, NULL where there is no text. found_by: number (or e-mail), words, some words (where no row of the kind has all), similar. at: when it was opened, published or made. after: the cursor of the last row of the page before. NULL and empty queries find nothing. Error 22023: limit, kind, filter, cursor';
