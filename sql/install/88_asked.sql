@@ -36,16 +36,6 @@ GRANT EXECUTE ON FUNCTION csm.search_query(text) TO csm_guest, csm_portal, csm_a
 COMMENT ON FUNCTION csm.search_query(text) IS
 'What somebody typed as a query for csm.matches(), in his language and in those of the tenant (csm.tenants.settings -> search -> languages, english by default); NULL for NULL';
 
--- Names by trigrams.  They stand here because tables come before csm.resembles().
-DO $$
-DECLARE
-    ops CONSTANT text := csm_private.schema_of('pg_trgm') || '.gin_trgm_ops';
-BEGIN
-    EXECUTE format('CREATE INDEX accounts_name_trgm_idx ON csm.accounts USING gin (name %s)', ops);
-    EXECUTE format('CREATE INDEX users_display_name_trgm_idx ON csm.users USING gin (display_name %s)', ops);
-    EXECUTE format('CREATE INDEX products_name_trgm_idx ON csm.products USING gin (name %s)', ops);
-END $$;
-
 -- Lists throughout, and texts that can be cast.
 CREATE FUNCTION csm_private.search_filters(filters jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE

@@ -297,6 +297,16 @@ END $$;
 COMMENT ON FUNCTION csm_private.search_questions(text[], tsquery, tsquery, text, jsonb, timestamptz) IS
 'Hits of a search among questions that the caller reads: the newest 500 with all words, where there are none the newest 500 with some words, else the newest 500 whose title resembles what was typed';
 
+-- Names by trigrams.  They stand here because tables come before csm.resembles().
+DO $$
+DECLARE
+    ops CONSTANT text := csm_private.schema_of('pg_trgm') || '.gin_trgm_ops';
+BEGIN
+    EXECUTE format('CREATE INDEX accounts_name_trgm_idx ON csm.accounts USING gin (name %s)', ops);
+    EXECUTE format('CREATE INDEX users_display_name_trgm_idx ON csm.users USING gin (display_name %s)', ops);
+    EXECUTE format('CREATE INDEX products_name_trgm_idx ON csm.products USING gin (name %s)', ops);
+END $$;
+
 CREATE FUNCTION csm_private.search_names(kinds text[], typed text)
 RETURNS TABLE (kind text, id bigint, number text, title text, score numeric, found_by text, at timestamptz)
 LANGUAGE plpgsql STABLE ROWS 500
