@@ -32,10 +32,11 @@
 #include "csm_plan.h"
 #include "csm_text.h"
 
-/* Microseconds, measured: a row fetched through a bitmap, one of a walk in order, one stepped over in the list of a slice. */
+/* Microseconds, measured: a row fetched through a bitmap, one of a walk in order, one in the list of a word, one stepped over in that of a slice. */
 #define WINDOW_FETCH	2.0
 #define WINDOW_WALK		0.5
-#define WINDOW_STEP		0.01
+#define WINDOW_LIST		0.14
+#define WINDOW_STEP		0.009
 
 /* The value that the planner knows or expects an expression to have, or NULL. */
 Const *
@@ -162,26 +163,40 @@ query_share(const CommonWords *words, const QueryItem *item, const char *operand
 	return item->qoperator.oper == OP_OR ? left + right - left * right : left * right;
 }
 
-/*
- * Share of rows whose tsvector matches; without statistics a small one.
- *
- * "common" (or NULL): are there rows with these words, as far as the statistics
- * say?  A word that they do not list may be in no row at all, and a walk that
- * waits for it reads all of the table.  Both at once, because the statistics
- * have to be unpacked.
- */
-Selectivity
-csm_words_selectivity(PlannerInfo *root, Node *document, const Const *query, int varRelid, bool *common)
+/* Of words that have to be there together the shortest list is read; of others all. */
+static double
+list_share(const CommonWords *words, const QueryItem *item, const char *operands)
 {
-	TSQuery		words_asked = DatumGetTSQuery(query->constvalue);
+	double		left;
+	double		right;
+
+	check_stack_depth();
+	if (item->type == QI_VAL)
+		return query_share(words, item, operands);
+	if (item->qoperator.oper == OP_NOT)
+		return 1.0;
+	right = list_share(words, item + 1, operands);
+	left = list_share(words, item + item->qoperator.left, operands);
+	return item->qoperator.oper == OP_OR ? Min(left + right, 1.0) : Min(left, right);
+}
+
+/*
+ * Shares of rows for a tsvector that matches; without statistics small ones.
+ *
+ * A word that statistics do not list may be in no row at all ("common"), and a
+ * walk that waits for it reads all of the table.  All at once, because the
+ * statistics have to be unpacked.
+ */
+CsmTextShare
+csm_words_share(PlannerInfo *root, Node *document, const Const *query, int varRelid)
+{
+	TSQuery		asked = DatumGetTSQuery(query->constvalue);
 	VariableStatData column;
 	CommonWords words = {.guess = false};
-	Selectivity result = 0.005;
+	CsmTextShare result = {.rows = 0.005, .listed = 0.005, .common = asked->size != 0};
 
-	if (common != NULL)
-		*common = words_asked->size != 0;
-	if (words_asked->size == 0)
-		return 0;
+	if (asked->size == 0)
+		return (CsmTextShare) {0};
 	examine_variable(root, document, varRelid, &column);
 	if (HeapTupleIsValid(column.statsTuple) &&
 		get_attstatsslot(&words.slot, column.statsTuple, STATISTIC_KIND_MCELEM, InvalidOid,
@@ -193,15 +208,16 @@ csm_words_selectivity(PlannerInfo *root, Node *document, const Const *query, int
 			double		present = 1.0 - ((Form_pg_statistic) GETSTRUCT(column.statsTuple))->stanullfrac;
 
 			words.least = words.slot.numbers[words.slot.nvalues];
-			if (common != NULL)
-				*common = query_share(&words, GETQUERY(words_asked), GETOPERAND(words_asked)) * present > 0;
+			result.common = query_share(&words, GETQUERY(asked), GETOPERAND(asked)) * present > 0;
 			words.guess = true;
-			result = query_share(&words, GETQUERY(words_asked), GETOPERAND(words_asked)) * present;
+			result.rows = query_share(&words, GETQUERY(asked), GETOPERAND(asked)) * present;
+			result.listed = list_share(&words, GETQUERY(asked), GETOPERAND(asked)) * present;
 		}
 		free_attstatsslot(&words.slot);
 	}
 	ReleaseVariableStats(column);
-	CLAMP_PROBABILITY(result);
+	CLAMP_PROBABILITY(result.rows);
+	CLAMP_PROBABILITY(result.listed);
 	return result;
 }
 
@@ -291,22 +307,29 @@ window_rows(PlannerInfo *root, RelOptInfo *rel)
 	return rel->tuples * clauselist_selectivity(root, times, 0, JOIN_INNER, NULL);
 }
 
-/* What it takes to fetch the rows with some text from within slices of time; what is public stands in fewer. */
+/* What it takes to fetch the rows with some text, wherever they are. */
 static double
-slices_cost(PlannerInfo *root, RelOptInfo *rel, Selectivity share, bool public_slices)
+text_cost(RelOptInfo *rel, const CsmTextShare *share)
+{
+	return rel->tuples * (share->rows * WINDOW_FETCH + share->listed * WINDOW_LIST);
+}
+
+/* The same from within slices of time; what is public stands in fewer. */
+static double
+slices_cost(PlannerInfo *root, RelOptInfo *rel, const CsmTextShare *share, bool public_slices)
 {
 	double		rows = window_rows(root, rel);
 
 	if (public_slices)
 		rows *= csm_policy_share(root, rel);
-	return rows * (WINDOW_STEP + share * WINDOW_FETCH);
+	return rows * (WINDOW_STEP + share->rows * WINDOW_FETCH);
 }
 
-/* Are slices worth their lists, beside text that this share of the rows holds? */
+/* Are slices worth their lists, beside some text? */
 bool
-csm_slices_are_worth_it(PlannerInfo *root, RelOptInfo *rel, Selectivity share, bool public_slices)
+csm_slices_are_worth_it(PlannerInfo *root, RelOptInfo *rel, const CsmTextShare *share, bool public_slices)
 {
-	return slices_cost(root, rel, share, public_slices) < rel->tuples * share * WINDOW_FETCH;
+	return slices_cost(root, rel, share, public_slices) < text_cost(rel, share);
 }
 
 /*
@@ -315,15 +338,15 @@ csm_slices_are_worth_it(PlannerInfo *root, RelOptInfo *rel, Selectivity share, b
  * window that ends when there are rows enough.
  */
 bool
-csm_window_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity share, bool public_slices, double breadth, bool common)
+csm_window_is_worth_it(PlannerInfo *root, IndexOptInfo *index, const CsmTextShare *share, bool public_slices, double breadth)
 {
 	RelOptInfo *rel = index->rel;
 	double		hits = Max(rel->rows, 1);
 	double		walked = window_rows(root, rel);
 
-	if (csm_policy_share(root, rel) * breadth < share)
+	if (csm_policy_share(root, rel) * breadth < share->rows)
 		return false;
-	if (common && root->limit_tuples > 0 && root->limit_tuples < hits && order_has_index(root, rel))
+	if (share->common && root->limit_tuples > 0 && root->limit_tuples < hits && order_has_index(root, rel))
 		walked *= root->limit_tuples / hits;
-	return Min(rel->tuples * share * WINDOW_FETCH, slices_cost(root, rel, share, public_slices)) < walked * WINDOW_WALK;
+	return Min(text_cost(rel, share), slices_cost(root, rel, share, public_slices)) < walked * WINDOW_WALK;
 }

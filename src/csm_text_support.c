@@ -171,39 +171,40 @@ public_slices(const FuncExpr *slices)
 
 /* Are words worth an index?  And what share of the rows holds them? */
 static bool
-words_are_worth_it(SupportRequestIndexCondition *req, Node *document, Node *query, const Const *value, Selectivity *share)
+words_are_worth_it(SupportRequestIndexCondition *req, Node *document, Node *query, const Const *value, CsmTextShare *share)
 {
 	FuncExpr   *slices = slices_beside(req);
-	bool		common;
 
-	*share = csm_words_selectivity(req->root, document, value, 0, &common);
+	*share = csm_words_share(req->root, document, value, 0);
 	if (slices != NULL)
-		return csm_window_is_worth_it(req->root, req->index, *share, public_slices(slices), MATCHES_BREADTH, common);
+		return csm_window_is_worth_it(req->root, req->index, share, public_slices(slices), MATCHES_BREADTH);
 	return csm_index_is_worth_it(req->root, req->index,
 								 restriction_selectivity(req->root, OID_TS_MATCH_OP, list_make2(document, query), InvalidOid, 0),
-								 *share, MATCHES_BREADTH, common);
+								 share->rows, MATCHES_BREADTH, share->common);
 }
 
 /*
- * Is a needle?  Beside words that fewer rows have these are found first; without
- * slices already where its advantage is small, because the lists of its trigrams
- * are longer than what they have in common.
+ * Is a needle?  Beside words that fewer rows have these are found first, and
+ * already where its advantage is small, because the lists of its trigrams are
+ * longer than what they have in common.
  */
 static bool
-needle_is_worth_it(SupportRequestIndexCondition *req, Oid contains, Node *haystack, Const *value, Selectivity *share)
+needle_is_worth_it(SupportRequestIndexCondition *req, Oid contains, Node *haystack, Const *value, CsmTextShare *share)
 {
 	Selectivity words = words_beside(req->index->rel, req->funcid);
 	FuncExpr   *slices = slices_beside(req);
 
 	if (!csm_trgm_folds_as_we_do() || !has_trigram(DatumGetTextPP(value->constvalue)))
 		return false;
-	*share = csm_contains_selectivity(req->root, contains, haystack, value, 0);
+	share->rows = csm_contains_selectivity(req->root, contains, haystack, value, 0);
+	share->listed = share->rows;
+	share->common = true;
+	if (share->rows > (words < 1 ? words / 10 : 1))
+		return false;
 	if (slices != NULL)
-		return *share < words &&
-			csm_window_is_worth_it(req->root, req->index, *share, public_slices(slices), CONTAINS_BREADTH, true);
-	return *share <= (words < 1 ? words / 10 : 1) &&
-		csm_index_is_worth_it(req->root, req->index, csm_guessed_selectivity(req->root, haystack, value, 0), *share,
-							  CONTAINS_BREADTH, true);
+		return csm_window_is_worth_it(req->root, req->index, share, public_slices(slices), CONTAINS_BREADTH);
+	return csm_index_is_worth_it(req->root, req->index, csm_guessed_selectivity(req->root, haystack, value, 0), share->rows,
+							  CONTAINS_BREADTH, share->common);
 }
 
 /*
@@ -216,7 +217,7 @@ matches_index_condition(SupportRequestIndexCondition *req, List *args)
 	Node	   *document = linitial(args);
 	Node	   *query = lsecond(args);
 	Const	   *value;
-	Selectivity share;
+	CsmTextShare share;
 	Oid			operator;
 
 	if (req->indexarg != 0 || !is_pseudo_constant_for_index(req->root, query, req->index))
@@ -244,7 +245,7 @@ contains_index_condition(SupportRequestIndexCondition *req, List *args)
 	Node	   *haystack = linitial(args);
 	Node	   *needle = lsecond(args);
 	Const	   *value;
-	Selectivity share;
+	CsmTextShare share;
 	Expr	   *pattern;
 
 	if (req->indexarg != 0 || !is_pseudo_constant_for_index(req->root, needle, req->index))
@@ -266,29 +267,23 @@ contains_index_condition(SupportRequestIndexCondition *req, List *args)
 									InvalidOid, DEFAULT_COLLATION_OID));
 }
 
-/*
- * What share of the rows holds the words or the needle of this condition, where it
- * leads the index and is worth it; 0 where not.
- */
-static Selectivity
-leading_share(SupportRequestIndexCondition *req, const FuncExpr *clause)
+/* Does this condition on words or a needle lead the index, and is it worth it? */
+static bool
+is_leading(SupportRequestIndexCondition *req, const FuncExpr *clause, CsmTextShare *share)
 {
 	Node	   *text;
 	Const	   *value;
-	Selectivity share;
 
 	if (!IsA(clause, FuncExpr) || list_length(clause->args) != 2 ||
 		get_func_support(clause->funcid) != get_func_support(req->funcid))
-		return 0;
+		return false;
 	text = linitial(clause->args);
 	value = csm_expected_value(req->root, lsecond(clause->args));
 	if (value == NULL || !match_index_to_operand(text, 0, req->index))
-		return 0;
-	if (exprType(text) == TSVECTOROID
-		? words_are_worth_it(req, text, lsecond(clause->args), value, &share)
-		: needle_is_worth_it(req, clause->funcid, text, value, &share))
-		return share;
-	return 0;
+		return false;
+	return exprType(text) == TSVECTOROID
+		? words_are_worth_it(req, text, lsecond(clause->args), value, share)
+		: needle_is_worth_it(req, clause->funcid, text, value, share);
 }
 
 /*
@@ -313,9 +308,10 @@ slices_index_condition(SupportRequestIndexCondition *req, List *args)
 		return NIL;
 	foreach(cell, req->index->rel->baserestrictinfo)
 	{
-		Selectivity share = leading_share(req, (FuncExpr *) lfirst_node(RestrictInfo, cell)->clause);
+		CsmTextShare share;
 
-		if (share == 0 || !csm_slices_are_worth_it(req->root, req->index->rel, share, public_slices((FuncExpr *) req->node)))
+		if (!is_leading(req, (FuncExpr *) lfirst_node(RestrictInfo, cell)->clause, &share) ||
+			!csm_slices_are_worth_it(req->root, req->index->rel, &share, public_slices((FuncExpr *) req->node)))
 			continue;
 		for (int i = 0; i < n; i++)
 			slices[i] = Int64GetDatum(DatumGetInt64(first->constvalue) + i);
@@ -352,7 +348,7 @@ text_selectivity(SupportRequestSelectivity *req)
 		needle = req->is_join ? NULL : csm_expected_value(req->root, lsecond(req->args));
 		req->selectivity = needle == NULL
 			? operator_selectivity(req, OID_TS_MATCH_OP, InvalidOid)
-			: csm_words_selectivity(req->root, linitial(req->args), needle, req->varRelid, NULL);
+			: csm_words_share(req->root, linitial(req->args), needle, req->varRelid).rows;
 	}
 	else if (!req->is_join && (needle = csm_expected_value(req->root, lsecond(req->args))) != NULL)
 		req->selectivity = csm_contains_selectivity(req->root, req->funcid, linitial(req->args),

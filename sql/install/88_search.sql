@@ -10,7 +10,7 @@
 --		them; where that finds nothing either, by titles that resemble what was typed
 --	accounts, people, products	by names that resemble it
 -- and a number (an e-mail) that was typed is looked up first.  Of very common
--- words the newest rows are ranked (500 of a kind; cases: 60 to 500, and on later
+-- words the newest rows are ranked (500 of a kind; cases: 30 to 500, and on later
 -- pages those before them, and so on to the oldest).
 --
 -- Paging.  A cursor holds the time of the first page, how the rows of each kind
@@ -55,7 +55,7 @@ DECLARE
     way CONSTANT integer := (filters ->> 'ways')::integer & 3;
     oldest CONSTANT bigint := (filters ->> 'before')::bigint;
     -- A page of a hundred is filled from the rest of a generation and the next one.
-    enough CONSTANT bigint := CASE WHEN oldest IS NULL THEN 60 ELSE 100 END;
+    enough CONSTANT bigint := CASE WHEN oldest IS NULL THEN 30 ELSE 100 END;
     exact bigint;
     newest timestamptz;
     high timestamptz;
@@ -129,7 +129,7 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION csm_private.search_cases(text[], tsquery, tsquery, text, jsonb, timestamptz) IS
-'Hits of a search among the caller''s cases opened by as_of (filter "before": and before that case), a generation of them: the number, the newest 60 to 500 with all words (two weeks, and as many more as 60 take), where there are none those with some words, else of the newest 2,000 those whose subject resembles what was typed. After the first generation the number is left out';
+'Hits of a search among the caller''s cases opened by as_of (filter "before": and before that case), a generation of them: the number, the newest 30 to 500 with all words (two weeks, and as many more as 30 take), where there are none those with some words, else of the newest 2,000 those whose subject resembles what was typed. After the first generation the number is left out';
 
 CREATE FUNCTION csm_private.search_articles(kinds text[], strict tsquery, loose tsquery, typed text, filters jsonb)
 RETURNS TABLE (kind text, id bigint, number text, title text, score numeric, found_by text, at timestamptz)
@@ -422,7 +422,7 @@ BEGIN ATOMIC
         CROSS JOIN LATERAL csm_private.search_cases('{case}', a.strict, a.loose, a.typed,
                                                     a.filters || jsonb_build_object('ways', o.ways, 'before', o.id), o.at) x
         -- fewer than a generation has are all there are
-        WHERE o.n >= 60 AND (SELECT count(*) FROM page) < "limit"
+        WHERE o.n >= 30 AND (SELECT count(*) FROM page) < "limit"
         ORDER BY x.score DESC, x.id
         LIMIT "limit" - (SELECT count(*) FROM page)
     )

@@ -1,4 +1,4 @@
--- Windows of time decide how much is read, never what is found (of cases no more than how many beyond sixty): csm.search() and csm.suggest() against plain statements
+-- Windows of time decide how much is read, never what is found: csm.search() and csm.suggest() against plain statements
 -- under the same policies, over rows of six years for every kind of person.
 \set ON_ERROR_STOP on
 BEGIN;
@@ -104,14 +104,14 @@ WHERE NOT (k.kind = 'case' AND p.role_name = 'csm_guest');
 SELECT is(ARRAY(SELECT unnest(ids) ORDER BY 1), wanted, format('T17 %s: %s as %s finds the newest that hold the words, of cases all', kind, coalesce(who, 'a visitor'), role_name) || ': ' || words)
 FROM outcome;
 SELECT ok(bool_or(cardinality(wanted) >= bound) AND bool_or(cardinality(wanted) BETWEEN 1 AND bound - 1) AND (max(cardinality(wanted)) > 500) = (kind = 'case'), 'A5 more than the bound and less are both met: ' || kind)
-FROM outcome CROSS JOIN LATERAL (SELECT CASE kind WHEN 'case' THEN 60 ELSE 500 END AS bound) b GROUP BY kind;
+FROM outcome CROSS JOIN LATERAL (SELECT CASE kind WHEN 'case' THEN 30 ELSE 500 END AS bound) b GROUP BY kind;
 SELECT ok(bool_or(cardinality(ids) BETWEEN 5 AND 300), 'T17 a visitor finds a part') FROM outcome WHERE role_name = 'csm_guest' AND words <> 'common' AND kind = 'article';
 
 -- Cases come by generations, the newest first, whatever the size of a page.
 SELECT is(pg_temp.found(o.who, o.role_name, o.words, '{case}', size), o.ids, format('A5 %s pages through %s: the same cases in the same order with %s on a page', o.who, o.words, size))
 FROM outcome o CROSS JOIN unnest('{13,61}'::integer[]) size WHERE o.kind = 'case' AND o.words IN ('dense', 'third seventh') AND o.who IN ('north contact', 'b2b agent');
-SELECT is((SELECT count(*) FROM unnest(o.ids[1:60]) i WHERE i <> ALL (o.ids[61:]) AND (SELECT opened_at FROM csm.cases WHERE id = i) >=
-              (SELECT max(opened_at) FROM csm.cases WHERE id = ANY (o.ids[501:]))), 60::bigint, 'A5 the first sixty are newer than those of later generations: ' || o.who)
+SELECT is((SELECT count(*) FROM unnest(o.ids[1:30]) i WHERE i <> ALL (o.ids[31:]) AND (SELECT opened_at FROM csm.cases WHERE id = i) >=
+              (SELECT max(opened_at) FROM csm.cases WHERE id = ANY (o.ids[501:]))), 30::bigint, 'A5 the first thirty are newer than those of later generations: ' || o.who)
 FROM outcome o WHERE o.kind = 'case' AND o.words = 'dense' AND o.who IN ('north contact', 'b2b agent');
 SELECT is(cardinality(pg_temp.found(who, role_name, 'common', '{case,article,question}', 40)), sum(cardinality(ids))::integer,
           format('A5 %s finds later generations of cases after what is found of %s kinds', who, count(*) FILTER (WHERE ids <> '{}')))
