@@ -153,7 +153,8 @@ csm_target_give(CsmTarget *target)
 
 /*
  * How many CHECK constraints a journal has, which the rows that csm makes
- * satisfy.  A number that is wrong costs time and nothing else.
+ * satisfy.  More of them than these are all checked; who drops one of csm's and
+ * adds his own in its place is not heard.
  */
 static int
 installed_checks(Relation relation)

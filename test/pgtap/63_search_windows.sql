@@ -73,7 +73,8 @@ BEGIN
         SELECT array_agg(s.id ORDER BY s.n), max(s.cursor) FILTER (WHERE s.n = size) INTO page, cursor
         FROM (SELECT x.*, row_number() OVER () AS n FROM csm.search(words, kinds, "limit" => size, after => cursor) x) s;
         ids := ids || coalesce(page, '{}');
-        EXIT WHEN cursor IS NULL;
+        -- pages that go round in a circle are to fail, not to go on for ever
+        EXIT WHEN cursor IS NULL OR cardinality(ids) > 10000;
     END LOOP;
     PERFORM set_config('role', 'none', true), set_config('csm.user_id', '', true);
     RETURN ids;
