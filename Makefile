@@ -87,8 +87,8 @@ ifneq ($(SOURCES),)
 MODULE_big = csm
 OBJS = $(SOURCES:.c=.o)
 SHLIB_EXPORTS = exports.txt
-# cjose and jansson read and verify tokens, sodium hashes passwords
-SHLIB_LINK = $(shell pkg-config --libs cjose jansson libsodium)
+# cjose and jansson read and verify tokens, sodium hashes passwords, crypto hashes history
+SHLIB_LINK = $(shell pkg-config --libs cjose jansson libsodium libcrypto)
 endif
 
 ifneq ($(SQL_PARTS),)

@@ -34,9 +34,10 @@
  */
 #include "postgres.h"
 
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
@@ -47,21 +48,31 @@
 
 #include "csm_history.h"
 
-StaticAssertDecl(CSM_HASH_BYTES == PG_SHA256_DIGEST_LENGTH, "hashes are SHA-256");
-
+/*
+ * Hashes are short, so the time went into getting ready: context and algorithm
+ * are fetched once in a backend's life.  A context in which something failed is
+ * begun anew by the next hash.
+ */
 static void
 hash_bytes_of(const char *data, size_t len, uint8 *hash)
 {
-	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
+	static EVP_MD *sha256 = NULL;
+	static EVP_MD_CTX *context = NULL;
 
-	if (ctx == NULL || pg_cryptohash_init(ctx) < 0 ||
-		pg_cryptohash_update(ctx, (const uint8 *) data, len) < 0 ||
-		pg_cryptohash_final(ctx, hash, CSM_HASH_BYTES) < 0)
+	if (sha256 == NULL)
+		sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+	if (context == NULL)
+		context = EVP_MD_CTX_new();
+	if (sha256 == NULL || context == NULL ||
+		!EVP_DigestInit_ex2(context, sha256, NULL) ||
+		!EVP_DigestUpdate(context, data, len) ||
+		!EVP_DigestFinal_ex(context, hash, NULL))
+	{
+		ERR_clear_error();
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute SHA-256"),
-				 errdetail("%s", ctx ? pg_cryptohash_error(ctx) : "out of memory")));
-	pg_cryptohash_free(ctx);
+				 errmsg("could not compute SHA-256")));
+	}
 }
 
 /* ---- the form ---- */

@@ -7,8 +7,8 @@ use warnings;
 use List::Util qw(sum);
 
 my ($psql, $pgbench, $host, $port) = @ENV{qw(BENCH_PSQL BENCH_PGBENCH BENCH_SOCKET BENCH_PORT)};
-my $rounds = $ENV{ROUNDS} || 9;
-my $lives = $ENV{LIVES} || 300;
+my $rounds = $ENV{ROUNDS} || 25;
+my $lives = $ENV{LIVES} || 120;
 my $warm = 64;
 my $scratch = $ENV{BENCH_SCRATCH};
 my @ops = qw(create comment act close);

@@ -3,7 +3,7 @@
 # writes the same rows, and against an insert into csm.cases alone; see README.md in this folder.
 #
 #   BENCH_DIR=DIR   where server and data live, /tmp/csm-bench-UID-writes by default
-#   ROUNDS=N        rounds, 9 by default; LIVES=N cases a round, 300 by default
+#   ROUNDS=N        rounds, 25 by default; LIVES=N cases a round, 120 by default
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib/server.sh"

@@ -72,6 +72,7 @@ find_missing()
     need_file /usr/include/jansson.h libjansson-dev
     need_file /usr/include/unicode/ucol.h libicu-dev
     need_file /usr/include/sodium.h libsodium-dev
+    need_file /usr/include/openssl/evp.h libssl-dev
     need_command jose jose
     need_file "$bindir/initdb" "postgresql-$version"
     need_file "$bindir/psql" "postgresql-client-$version"
