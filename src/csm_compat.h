@@ -57,9 +57,11 @@
 #if PG_VERSION_NUM >= 180000
 #define csm_primary_key(rel) RelationGetPrimaryKeyIndex(rel, false)
 #define csm_index_beginscan(heap, index, snapshot, keys) index_beginscan(heap, index, snapshot, NULL, keys, 0)
+#define csm_index_beginscan_bitmap(index, snapshot, keys) index_beginscan_bitmap(index, snapshot, NULL, keys)
 #else
 #define csm_primary_key(rel) RelationGetPrimaryKeyIndex(rel)
 #define csm_index_beginscan(heap, index, snapshot, keys) index_beginscan(heap, index, snapshot, keys, 0)
+#define csm_index_beginscan_bitmap(index, snapshot, keys) index_beginscan_bitmap(index, snapshot, keys)
 #endif
 
 #endif							/* CSM_COMPAT_H */

@@ -42,17 +42,31 @@ PG_FUNCTION_INFO_V1(csm_next_slices);
 /* A window of more slices than this is not asked for by slices. */
 #define WIDEST			120
 
+int64
+csm_slice_of(TimestampTz at)
+{
+	if (TIMESTAMP_IS_NOBEGIN(at))
+		return FIRST_SLICE;
+	if (TIMESTAMP_IS_NOEND(at))
+		return LAST_SLICE;
+	return at / SLICE - (at % SLICE < 0 ? 1 : 0);
+}
+
+TimestampTz
+csm_start_of_slice(int64 slice)
+{
+	if (slice <= MIN_TIMESTAMP / SLICE)
+		return DT_NOBEGIN;
+	if (slice > END_TIMESTAMP / SLICE)
+		return DT_NOEND;
+	return slice * SLICE;
+}
+
 /* csm.time_slice(at) */
 Datum
 csm_time_slice(PG_FUNCTION_ARGS)
 {
-	TimestampTz at = PG_GETARG_TIMESTAMPTZ(0);
-
-	if (TIMESTAMP_IS_NOBEGIN(at))
-		PG_RETURN_INT64(FIRST_SLICE);
-	if (TIMESTAMP_IS_NOEND(at))
-		PG_RETURN_INT64(LAST_SLICE);
-	PG_RETURN_INT64(at / SLICE - (at % SLICE < 0 ? 1 : 0));
+	PG_RETURN_INT64(csm_slice_of(PG_GETARG_TIMESTAMPTZ(0)));
 }
 
 /* csm.time_slices(at, public) */
@@ -72,13 +86,7 @@ csm_time_slices(PG_FUNCTION_ARGS)
 Datum
 csm_slice_start(PG_FUNCTION_ARGS)
 {
-	int64		slice = PG_GETARG_INT64(0);
-
-	if (slice <= MIN_TIMESTAMP / SLICE)
-		PG_RETURN_TIMESTAMPTZ(DT_NOBEGIN);
-	if (slice > END_TIMESTAMP / SLICE)
-		PG_RETURN_TIMESTAMPTZ(DT_NOEND);
-	PG_RETURN_TIMESTAMPTZ(slice * SLICE);
+	PG_RETURN_TIMESTAMPTZ(csm_start_of_slice(PG_GETARG_INT64(0)));
 }
 
 /* csm.in_slices(slices, first, last) */

@@ -5,8 +5,13 @@
 #ifndef CSM_TEXT_H
 #define CSM_TEXT_H
 
+#include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "nodes/pathnodes.h"
+#include "tsearch/ts_type.h"
+
+/* tsvector @@ tsquery; the server's headers have no name for it. */
+#define OID_TS_MATCH_OP			3636
 
 /* csm_text.c */
 extern Datum csm_like_pattern(PG_FUNCTION_ARGS);
@@ -35,6 +40,15 @@ extern bool csm_index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Select
 extern bool csm_window_is_worth_it(PlannerInfo *root, IndexOptInfo *index, const CsmTextShare *share,
 								   bool public_slices, double breadth);
 extern bool csm_slices_are_worth_it(PlannerInfo *root, RelOptInfo *rel, const CsmTextShare *share, bool public_slices);
+
+/* csm_text_probe.c */
+extern double csm_newest_share(PlannerInfo *root, RelOptInfo *rel, Node *document, TSQuery query, double *of_rows);
+
+/* csm_slice.c */
+extern int64 csm_slice_of(TimestampTz at);
+extern TimestampTz csm_start_of_slice(int64 slice);
+extern Datum csm_time_slice(PG_FUNCTION_ARGS);
+extern Datum csm_time_slices(PG_FUNCTION_ARGS);
 
 /* What is public stands in slices of time of its own as well, so much further on. */
 #define CSM_PUBLIC_SLICES	((int64) 1 << 32)

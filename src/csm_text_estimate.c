@@ -114,14 +114,10 @@ typedef struct CommonWords
 {
 	AttStatsSlot slot;
 	double		least;			/* frequency of the rarest one listed */
-	bool		guess;			/* of the others too? */
+	double		unlisted;		/* of one that is not, as far as we know */
 } CommonWords;
 
-/*
- * A word that is not listed is rarer than those that are, most of them by far:
- * what is typed may be in no row at all.  Taken for commoner than it is, it
- * would make a walk that waits for it look cheap.
- */
+/* Most words that are not listed are rarer by far than those that are; a beginning stands for some of them. */
 static double
 word_share(const CommonWords *words, const char *word, int length, bool prefix)
 {
@@ -140,8 +136,8 @@ word_share(const CommonWords *words, const char *word, int length, bool prefix)
 		if (!prefix)
 			break;
 	}
-	if (share == 0 && words->guess)
-		share = prefix ? words->least : words->least / 10;
+	if (share == 0)
+		share = prefix ? Min(words->least, words->unlisted * 10) : words->unlisted;
 	return Min(share, 1.0);
 }
 
@@ -180,49 +176,6 @@ list_share(const CommonWords *words, const QueryItem *item, const char *operands
 	return item->qoperator.oper == OP_OR ? Min(left + right, 1.0) : Min(left, right);
 }
 
-/*
- * Shares of rows for a tsvector that matches; without statistics small ones.
- *
- * A word that statistics do not list may be in no row at all ("common"), and a
- * walk that waits for it reads all of the table.  All at once, because the
- * statistics have to be unpacked.
- */
-CsmTextShare
-csm_words_share(PlannerInfo *root, Node *document, const Const *query, int varRelid)
-{
-	TSQuery		asked = DatumGetTSQuery(query->constvalue);
-	VariableStatData column;
-	CommonWords words = {.guess = false};
-	CsmTextShare result = {.rows = 0.005, .listed = 0.005, .common = asked->size != 0};
-
-	if (asked->size == 0)
-		return (CsmTextShare) {0};
-	examine_variable(root, document, varRelid, &column);
-	if (HeapTupleIsValid(column.statsTuple) &&
-		get_attstatsslot(&words.slot, column.statsTuple, STATISTIC_KIND_MCELEM, InvalidOid,
-						 ATTSTATSSLOT_VALUES | ATTSTATSSLOT_NUMBERS))
-	{
-		/* Behind the frequencies stand the least and the greatest of them. */
-		if (words.slot.nnumbers == words.slot.nvalues + 2)
-		{
-			double		present = 1.0 - ((Form_pg_statistic) GETSTRUCT(column.statsTuple))->stanullfrac;
-
-			words.least = words.slot.numbers[words.slot.nvalues];
-			result.common = query_share(&words, GETQUERY(asked), GETOPERAND(asked)) * present > 0;
-			words.guess = true;
-			result.rows = query_share(&words, GETQUERY(asked), GETOPERAND(asked)) * present;
-			result.listed = list_share(&words, GETQUERY(asked), GETOPERAND(asked)) * present;
-		}
-		free_attstatsslot(&words.slot);
-	}
-	ReleaseVariableStats(column);
-	CLAMP_PROBABILITY(result.rows);
-	CLAMP_PROBABILITY(result.listed);
-	return result;
-}
-
-/* --- is an index the way? --- */
-
 /* Can an index of this table deliver the order that the query asks for? */
 static bool
 order_has_index(PlannerInfo *root, RelOptInfo *rel)
@@ -244,6 +197,106 @@ order_has_index(PlannerInfo *root, RelOptInfo *rel)
 	}
 	return false;
 }
+
+/* How many rows lie within the times that the query asks for. */
+static double
+window_rows(PlannerInfo *root, RelOptInfo *rel)
+{
+	List	   *times = NIL;
+	ListCell   *cell;
+
+	foreach(cell, rel->baserestrictinfo)
+	{
+		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
+		OpExpr	   *clause = (OpExpr *) restriction->clause;
+
+		if (IsA(clause, OpExpr) && exprType(linitial(clause->args)) == TIMESTAMPTZOID)
+			times = lappend(times, restriction);
+	}
+	return rel->tuples * clauselist_selectivity(root, times, 0, JOIN_INNER, NULL);
+}
+
+/*
+ * Words as common as they may be at most would end a walk before their rows
+ * could be fetched: then it matters how common they are.
+ */
+static bool
+may_end_a_walk(PlannerInfo *root, RelOptInfo *rel, Selectivity most)
+{
+	double		rows = window_rows(root, rel);
+	double		ends = root->limit_tuples / Max(most * csm_policy_share(root, rel), 1e-9);
+
+	return root->limit_tuples > 0 && order_has_index(root, rel) &&
+		Min(ends, rows) * WINDOW_WALK < rows * most * WINDOW_FETCH;
+}
+
+/* Asks an index about words that statistics do not list. */
+static void
+ask_index(PlannerInfo *root, Node *document, TSQuery asked, Selectivity most, CsmTextShare *result)
+{
+	int			relid;
+	RelOptInfo *rel;
+	double		rows;
+	double		found;
+
+	if (!bms_get_singleton_member(pull_varnos(root, document), &relid))
+		return;
+	rel = root->simple_rel_array[relid];
+	if (rel == NULL || !may_end_a_walk(root, rel, most))
+		return;
+	found = csm_newest_share(root, rel, document, asked, &rows);
+	if (found < 0)
+		return;
+	result->common = found > 0;
+	result->rows = found > 0 ? found : Min(result->rows, 1.0 / rows);
+	result->listed = Max(result->listed, result->rows);
+}
+
+/*
+ * Shares of rows for a tsvector that matches; without statistics small ones.
+ *
+ * A word that statistics do not list may be in no row at all ("common"), and a
+ * walk that waits for it reads all of the table.  All at once, because the
+ * statistics have to be unpacked.
+ */
+CsmTextShare
+csm_words_share(PlannerInfo *root, Node *document, const Const *query, int varRelid)
+{
+	TSQuery		asked = DatumGetTSQuery(query->constvalue);
+	VariableStatData column;
+	CommonWords words = {.unlisted = 0};
+	CsmTextShare result = {.rows = 0.005, .listed = 0.005, .common = asked->size != 0};
+
+	if (asked->size == 0)
+		return (CsmTextShare) {0};
+	examine_variable(root, document, varRelid, &column);
+	if (HeapTupleIsValid(column.statsTuple) &&
+		get_attstatsslot(&words.slot, column.statsTuple, STATISTIC_KIND_MCELEM, InvalidOid,
+						 ATTSTATSSLOT_VALUES | ATTSTATSSLOT_NUMBERS))
+	{
+		/* Behind the frequencies stand the least and the greatest of them. */
+		if (words.slot.nnumbers == words.slot.nvalues + 2)
+		{
+			double		present = 1.0 - ((Form_pg_statistic) GETSTRUCT(column.statsTuple))->stanullfrac;
+
+			words.least = words.slot.numbers[words.slot.nvalues];
+			result.common = query_share(&words, GETQUERY(asked), GETOPERAND(asked)) * present > 0;
+			words.unlisted = words.least / 10;
+			result.rows = query_share(&words, GETQUERY(asked), GETOPERAND(asked)) * present;
+			result.listed = list_share(&words, GETQUERY(asked), GETOPERAND(asked)) * present;
+			words.unlisted = words.least;
+			if (!result.common)
+				ask_index(root, document, asked, query_share(&words, GETQUERY(asked), GETOPERAND(asked)) * present, &result);
+		}
+		free_attstatsslot(&words.slot);
+	}
+	ReleaseVariableStats(column);
+	CLAMP_PROBABILITY(result.rows);
+	CLAMP_PROBABILITY(result.listed);
+	return result;
+}
+
+/* --- is an index the way? --- */
 
 /*
  * Is the text index the way to find this share of the rows?
@@ -287,24 +340,6 @@ csm_index_is_worth_it(PlannerInfo *root, IndexOptInfo *index, Selectivity guess,
 		return walked * (random_page_cost + row_cost) > bitmap_cost;
 	}
 	return true;
-}
-
-/* How many rows lie within the times that the query asks for. */
-static double
-window_rows(PlannerInfo *root, RelOptInfo *rel)
-{
-	List	   *times = NIL;
-	ListCell   *cell;
-
-	foreach(cell, rel->baserestrictinfo)
-	{
-		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
-		OpExpr	   *clause = (OpExpr *) restriction->clause;
-
-		if (IsA(clause, OpExpr) && exprType(linitial(clause->args)) == TIMESTAMPTZOID)
-			times = lappend(times, restriction);
-	}
-	return rel->tuples * clauselist_selectivity(root, times, 0, JOIN_INNER, NULL);
 }
 
 /* What it takes to fetch the rows with some text, wherever they are. */

@@ -50,9 +50,6 @@
 #define TSEARCH_MATCH_STRATEGY	1	/* gin and gist tsvector_ops: @@ */
 #define TRGM_ILIKE_STRATEGY		4	/* gin_trgm_ops, gist_trgm_ops: ~~* */
 
-/* tsvector @@ tsquery; the server's headers have no name for it. */
-#define OID_TS_MATCH_OP			3636
-
 PG_FUNCTION_INFO_V1(csm_text_support);
 
 /* The expression csm_private.like_pattern(needle); NULL if it is missing. */

@@ -20,7 +20,7 @@ BEGIN
     INSERT INTO csm.articles (tenant_id, base_id, is_public, state, published_at, title, body)
     SELECT small.tenant(), base, n % 10 = 0, 'published', now() - n * interval '50 minutes',
            'heading ' || n || CASE WHEN hashint4(n) % 20 = 0 THEN ' trombone' ELSE '' END || CASE WHEN n > 29000 AND n % 100 < 2 THEN ' xylophone' ELSE '' END,
-           'text common' || CASE WHEN n % 20 < 2 THEN ' tenth' ELSE '' END || CASE WHEN n % 7 < 2 THEN ' seventh' ELSE '' END
+           'text common' || CASE WHEN n % 20 < 2 THEN ' tenth' ELSE '' END || CASE WHEN n % 7 < 2 THEN ' seventh' ELSE '' END || CASE WHEN n % 100 = 3 THEN ' hundredth' ELSE '' END
     FROM generate_series(1, 30000) n;
     PERFORM set_config('csm.importing', 'off', true);
 END $$;
@@ -86,4 +86,29 @@ FROM readers CROSS JOIN LATERAL pg_temp.explain(person, role_name, 'COSTS OFF', 
 SELECT cmp_ok(pg_temp.blocks(person, role_name, typed), '<', 600::bigint, format('A5 nor for a fragment of which statistics know one title: %s', whose))
 FROM readers CROSS JOIN (SELECT substring(t FROM '[0-9]+') AS typed FROM pg_stats, unnest(histogram_bounds::text::text[]) t
     WHERE schemaname = 'csm' AND tablename = 'articles' AND attname = 'title' AND substring(t FROM '[0-9]+')::integer BETWEEN 20000 AND 28000 LIMIT 1) x;
+
+-- ---- words that statistics do not list, asked of the index where the newest are wanted ----
+ALTER TABLE csm.articles ALTER search SET STATISTICS 1;
+ANALYZE csm.articles;
+SELECT is((SELECT count(*) FROM pg_stats s, unnest(s.most_common_elems::text::text[]) e WHERE s.schemaname = 'csm' AND s.tablename = 'articles'
+    AND s.attname = 'search' AND e IN ('hundredth', 'xylophon', 'qqqzz')), 0::bigint, 'statistics list none of the words asked for');
+CREATE TEMP TABLE asked AS SELECT * FROM (SELECT * FROM readers WHERE who IN ('mother', 'desk manager')) r
+CROSS JOIN (VALUES ('hundredth', 300, 0.01), ('xylophone', 20, 0), ('qqqzz', 0, 0)) v(word, there, among_newest)
+CROSS JOIN LATERAL (SELECT format('SELECT id FROM csm.articles WHERE csm.matches(search, csm.search_query(%L, ''en''))', word) AS query) q;
+CREATE FUNCTION pg_temp.rows_expected(plan text) RETURNS double precision LANGUAGE sql AS $$
+    SELECT substring(plan FROM 'Scan [^\n]*rows=([0-9]+)')::double precision $$;
+SELECT ok(CASE WHEN among_newest > 0 THEN pg_temp.rows_expected(p) BETWEEN there * 0.7 AND there * 1.4 ELSE pg_temp.rows_expected(p) < 5 END,
+    format('A5 the newest tell how many there are: %s, by %s', word, whose))
+FROM asked CROSS JOIN LATERAL pg_temp.explain(person, role_name, 'COSTS ON', query || ' ORDER BY published_at DESC, id DESC LIMIT 5') p;
+SELECT is(pg_temp.rows_expected(pg_temp.explain(person, role_name, 'COSTS ON', query)), pg_temp.rows_expected(pg_temp.explain(person, role_name, 'COSTS ON', replace(query, word, 'nothing'))),
+    format('A5 nobody asks where all are wanted: %s, by %s', word, whose))
+FROM asked;
+SELECT matches(p, CASE WHEN among_newest > 0 THEN 'newest_idx' ELSE 'search_idx' END, format('A5 who wants the newest walks to what is common, and looks up what is not: %s, by %s', word, whose))
+FROM asked CROSS JOIN LATERAL pg_temp.explain(person, role_name, 'COSTS OFF', query || ' ORDER BY published_at DESC, id DESC LIMIT 5') p;
+-- A serializable transaction has not read what its planner asked.
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT pg_temp.rows_expected(pg_temp.explain(person, role_name, 'COSTS ON', query || ' ORDER BY published_at DESC, id DESC LIMIT 5')) AS expected FROM asked WHERE word = 'hundredth' LIMIT 1 \gset
+SELECT count(*) AS locks FROM pg_locks WHERE mode = 'SIReadLock' AND pid = pg_backend_pid() AND relation = 'csm.articles_search_idx'::regclass \gset
+ROLLBACK;
+SELECT is(:expected > 200 AND :locks = 0, true, 'A5 what is asked while planning is not locked');
 SELECT * FROM finish();
