@@ -49,9 +49,9 @@
 #include "csm_history.h"
 
 /*
- * Hashes are short, so the time went into getting ready: context and algorithm
- * are fetched once in a backend's life.  A context in which something failed is
- * begun anew by the next hash.
+ * To get ready for so few bytes costs more than to hash them, so context and
+ * algorithm are kept for the backend's life.  A context in which something
+ * failed is begun anew by the next hash.
  */
 static void
 hash_bytes_of(const char *data, size_t len, uint8 *hash)

@@ -10,8 +10,8 @@
  *		... WHERE csm.matches(search, q)
  *			  AND csm.in_slices(ARRAY[csm.time_slice(made_at)], 1290, 1293)
  *
- * csm_text.c makes the index condition.  in_slices() is LEAKPROOF: it compares
- * integers, whatever the array is like.
+ * csm_text_support.c makes the index condition.  in_slices() is LEAKPROOF: it
+ * compares integers, whatever the array is like.
  */
 #include "postgres.h"
 
