@@ -114,7 +114,7 @@ typedef struct CommonWords
 {
 	AttStatsSlot slot;
 	double		least;			/* frequency of the rarest one listed */
-	double		unlisted;		/* of one that is not, as far as we know */
+	double		unlisted;		/* of one that is not, as we think */
 } CommonWords;
 
 /* Most words that are not listed are rarer by far than those that are; a beginning stands for some of them. */
@@ -157,6 +157,14 @@ query_share(const CommonWords *words, const QueryItem *item, const char *operand
 		return 1.0 - right;
 	left = query_share(words, item + item->qoperator.left, operands);
 	return item->qoperator.oper == OP_OR ? left + right - left * right : left * right;
+}
+
+/* The same, where a word that is not listed is thought to be that common. */
+static double
+rows_share(CommonWords *words, TSQuery asked, double unlisted)
+{
+	words->unlisted = unlisted;
+	return query_share(words, GETQUERY(asked), GETOPERAND(asked));
 }
 
 /* Of words that have to be there together the shortest list is read; of others all. */
@@ -230,6 +238,18 @@ may_end_a_walk(PlannerInfo *root, RelOptInfo *rel, Selectivity most)
 		Min(ends, rows) * WINDOW_WALK < rows * most * WINDOW_FETCH;
 }
 
+/* The lists of all words that begin so would be read whole. */
+static bool
+has_beginnings(TSQuery asked)
+{
+	for (int i = 0; i < asked->size; i++)
+	{
+		if (GETQUERY(asked)[i].type == QI_VAL && GETQUERY(asked)[i].qoperand.prefix)
+			return true;
+	}
+	return false;
+}
+
 /* Asks an index about words that statistics do not list. */
 static void
 ask_index(PlannerInfo *root, Node *document, TSQuery asked, Selectivity most, CsmTextShare *result)
@@ -239,7 +259,7 @@ ask_index(PlannerInfo *root, Node *document, TSQuery asked, Selectivity most, Cs
 	double		rows;
 	double		found;
 
-	if (!bms_get_singleton_member(pull_varnos(root, document), &relid))
+	if (has_beginnings(asked) || !bms_get_singleton_member(pull_varnos(root, document), &relid))
 		return;
 	rel = root->simple_rel_array[relid];
 	if (rel == NULL || !may_end_a_walk(root, rel, most))
@@ -264,7 +284,7 @@ csm_words_share(PlannerInfo *root, Node *document, const Const *query, int varRe
 {
 	TSQuery		asked = DatumGetTSQuery(query->constvalue);
 	VariableStatData column;
-	CommonWords words = {.unlisted = 0};
+	CommonWords words = {0};
 	CsmTextShare result = {.rows = 0.005, .listed = 0.005, .common = asked->size != 0};
 
 	if (asked->size == 0)
@@ -278,15 +298,16 @@ csm_words_share(PlannerInfo *root, Node *document, const Const *query, int varRe
 		if (words.slot.nnumbers == words.slot.nvalues + 2)
 		{
 			double		present = 1.0 - ((Form_pg_statistic) GETSTRUCT(column.statsTuple))->stanullfrac;
+			double		most;
 
 			words.least = words.slot.numbers[words.slot.nvalues];
-			result.common = query_share(&words, GETQUERY(asked), GETOPERAND(asked)) * present > 0;
-			words.unlisted = words.least / 10;
-			result.rows = query_share(&words, GETQUERY(asked), GETOPERAND(asked)) * present;
+			result.common = rows_share(&words, asked, 0) > 0;
+			most = rows_share(&words, asked, words.least) * present;
+			result.rows = rows_share(&words, asked, words.least / 10) * present;
+			/* of words as common as for the rows just before */
 			result.listed = list_share(&words, GETQUERY(asked), GETOPERAND(asked)) * present;
-			words.unlisted = words.least;
 			if (!result.common)
-				ask_index(root, document, asked, query_share(&words, GETQUERY(asked), GETOPERAND(asked)) * present, &result);
+				ask_index(root, document, asked, most, &result);
 		}
 		free_attstatsslot(&words.slot);
 	}

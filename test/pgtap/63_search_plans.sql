@@ -103,6 +103,9 @@ FROM asked CROSS JOIN LATERAL pg_temp.explain(person, role_name, 'COSTS ON', que
 SELECT is(pg_temp.rows_expected(pg_temp.explain(person, role_name, 'COSTS ON', query)), pg_temp.rows_expected(pg_temp.explain(person, role_name, 'COSTS ON', replace(query, word, 'nothing'))),
     format('A5 nobody asks where all are wanted: %s, by %s', word, whose))
 FROM asked;
+SELECT is(pg_temp.rows_expected(pg_temp.explain(person, role_name, 'COSTS ON', q || ' ORDER BY published_at DESC, id DESC LIMIT 5')), pg_temp.rows_expected(pg_temp.explain(person, role_name, 'COSTS ON', q)),
+    format('A5 nor where a beginning is asked for, whose lists are many: %s', whose))
+FROM asked CROSS JOIN LATERAL (SELECT 'SELECT id FROM csm.articles WHERE csm.matches(search, ''hundredt:*'')' AS q) x WHERE word = 'hundredth';
 SELECT matches(p, CASE WHEN among_newest > 0 THEN 'newest_idx' ELSE 'search_idx' END, format('A5 who wants the newest walks to what is common, and looks up what is not: %s, by %s', word, whose))
 FROM asked CROSS JOIN LATERAL pg_temp.explain(person, role_name, 'COSTS OFF', query || ' ORDER BY published_at DESC, id DESC LIMIT 5') p;
 -- A serializable transaction has not read what its planner asked.
